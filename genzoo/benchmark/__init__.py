@@ -1,0 +1,182 @@
+"""One suite, one results folder: train what is not trained, sample and measure what is not measured, tell.
+
+>>> import genzoo
+>>> results = genzoo.bench("quickstart")  # doctest: +SKIP
+>>> print(results.table())  # doctest: +SKIP
+
+Everything that a suite names is checked before anything is trained. A run that fails later becomes a row with its
+reason and does not stop the others.
+"""
+
+import fnmatch
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from genzoo import scoring
+from genzoo.benchmark import store, text
+from genzoo.benchmark.report import render
+from genzoo.benchmark.table import build
+from genzoo.config import SampleConfig
+from genzoo.data import Data, load
+from genzoo.errors import Interrupted, StorageError, UnknownName
+from genzoo.evaluation import Record, write_record
+from genzoo.jobs import Job, execute, prepare
+from genzoo.run import Run
+from genzoo.suites import Plan, Suite, Table, expand, load_suite
+from genzoo.zoo import Zoo
+
+__all__ = ["Results", "bench", "report"]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a suite came to: its records, and the report that was written."""
+
+    records: tuple[Record, ...]
+    report: Path
+
+    @property
+    def failed(self) -> int:
+        """The number of rows that failed."""
+        return sum(record.status != "ok" for record in self.records)
+
+    def table(self) -> str:
+        """The tables as text, as wide as the terminal."""
+        return text.to_text(build(self.records))
+
+    __str__ = table
+
+
+def bench(
+    suite: str | Path = "quickstart",
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    only: str | None = None,
+    *,
+    progress: bool = True,
+) -> Results:
+    """Run a suite into ``out`` (``results/<suite>`` by default) and write its report there; finished work is kept.
+
+    Args:
+        suite: A shipped suite's name or the path of a ``.yaml`` file.
+        out: The results folder.
+        overrides: Such as ``tables.0.budget=60s``.
+        only: Only the models whose name matches this pattern, such as ``ddpm*``.
+        progress: Tell on standard error what is being done.
+
+    Raises:
+        GenZooError: a wrong request, before any work; or the disk is full; or training was interrupted.
+    """
+    loaded = load_suite(suite, overrides)
+    folder = Path(out) if out else Path("results") / loaded.name
+    store.check_output(folder)
+    work = _Work(Zoo.load(), folder, print_progress if progress else _silent, progress)
+    tables = [_Planned(table, load(table.data, size=table.size), plans) for table, plans in _chosen(loaded, only)]
+    for planned in tables:
+        work.check(planned)
+    records = [record for planned in tables for record in work.run(planned)]
+    return Results(tuple(records), render(folder))
+
+
+def report(folder: str | Path) -> Path:
+    """Write the report of a results folder; returns the page's path."""
+    return render(Path(folder))
+
+
+def print_progress(line: str) -> None:
+    """One line on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def _chosen(suite: Suite, only: str | None) -> list[tuple[Table, list[Plan]]]:
+    tables = list(zip(suite.tables, expand(suite), strict=True))
+    if only is None:
+        return tables
+    chosen = [(table, [p for p in plans if fnmatch.fnmatch(p.train.model, only)]) for table, plans in tables]
+    if not any(plans for _, plans in chosen):
+        raise UnknownName("pattern", only, {p.train.model for _, plans in tables for p in plans}, "or a * of them")
+    return [(table, plans) for table, plans in chosen if plans]
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A table of a suite with its data."""
+
+    table: Table
+    data: Data
+    plans: list[Plan]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """Where results go and how it is told."""
+
+    zoo: Zoo
+    out: Path
+    tell: Callable[[str], None]
+    bars: bool
+
+    def check(self, planned: _Planned) -> None:
+        """Raise now what would be a wrong request later."""
+        scoring.load_extractor(scoring.extractor_name(planned.data, planned.table.extractor))
+        for plan in planned.plans:
+            job = prepare(self.zoo, plan.train, planned.data)
+            for config in plan.samples:
+                scoring.resolve(self.zoo, job.model, plan.train.model, planned.data, config)
+
+    def run(self, planned: _Planned) -> list[Record]:
+        """The records of one table: the references, then every run."""
+        records = []
+        if planned.table.references:
+            config = SampleConfig(num_samples=planned.table.num_samples, extractor=planned.table.extractor)
+            records += [scoring.reference(role, planned.data, config, self.out) for role in scoring.REFERENCES]
+        for plan in planned.plans:
+            records += self._row(plan, planned.data)
+        return records
+
+    def _row(self, plan: Plan, data: Data) -> list[Record]:
+        """One training and its sample sets."""
+        job = prepare(self.zoo, plan.train, data)
+        samplings = [scoring.resolve(self.zoo, job.model, plan.train.model, data, config) for config in plan.samples]
+        try:
+            run = self._trained(job)
+        except (Interrupted, StorageError):
+            raise
+        except Exception as error:
+            return [self._failed(job, config, error) for config in samplings]
+        return [self._sampled(job, run, config) for config in samplings]
+
+    def _trained(self, job: Job) -> Run:
+        folder = self.out / job.id
+        if store.find_training(self.out, job.id):
+            self.tell(f"{job.id}: trained before")
+        execute(job, folder, resume=True, progress=self.bars)
+        run = Run.open(folder)
+        run.data, run.zoo = job.data, self.zoo  # loaded once for the whole table
+        return run
+
+    def _sampled(self, job: Job, run: Run, config: SampleConfig) -> Record:
+        folder = scoring.folder_of(self.zoo, run.folder, job.id, config)
+        entry = store.find_samples(self.out, job.id, folder.name)
+        if entry is not None:
+            return entry.record
+        self.tell(f"  sampling {config.num_samples:,} with {config.sampler}")
+        try:
+            return run.score(config)
+        except (Interrupted, StorageError):
+            raise
+        except Exception as error:
+            return self._failed(job, config, error)
+
+    def _failed(self, job: Job, config: SampleConfig, error: Exception) -> Record:
+        record = scoring.failed(job.config, config, job.data, error)
+        self.tell(f"  failed: {record.reason}")
+        folder = scoring.folder_of(self.zoo, self.out / job.id, job.id, config)
+        write_record(folder / "record.json", record)
+        return record

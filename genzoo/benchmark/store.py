@@ -1,0 +1,141 @@
+"""The results folder: what is in it, and what of it is finished.
+
+::
+
+    OUT/<train_id>/                 config.yaml, log.jsonl, model.safetensors, checkpoint/
+    OUT/<train_id>/samples/<sample_id>/   samples.npz, samples.png, record.json
+
+Every file appears under its final name only when it is complete, so a training is finished when its
+``model.safetensors`` stands, and a sample set when its ``record.json`` does. The record is the truth; reports are made
+from it and can be thrown away.
+"""
+
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genzoo.errors import FolderInUse, RunError
+from genzoo.evaluation.record import Record, read_record
+
+WEIGHTS, CONFIG, LOG, SAMPLES, RECORD = "model.safetensors", "config.yaml", "log.jsonl", "samples.npz", "record.json"
+PICTURE = "samples.png"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sample set of a results folder: ``OUT/<train_id>/samples/<sample_id>`` and its record."""
+
+    folder: Path
+    record: Record
+
+    @property
+    def sample_id(self) -> str:
+        return self.folder.name
+
+    @property
+    def train_id(self) -> str:
+        return self.folder.parent.parent.name
+
+    def samples(self) -> np.ndarray | None:
+        """uint8 images [n, h, w, c] or float32 points [n, 2]; None where none were kept (a failed run)."""
+        try:
+            with np.load(self.folder / SAMPLES, allow_pickle=False) as file:
+                return file["arr_0"]
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return None
+
+    def picture(self) -> bytes | None:
+        """The sample grid as PNG; None where there is none."""
+        path = self.folder / PICTURE
+        return path.read_bytes() if path.is_file() else None
+
+    def log(self) -> list[dict[str, Any]]:
+        """The lines of the training log; a last line cut off by a crash is left out."""
+        path = self.folder.parent.parent / LOG
+        lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+        return [line for line in map(_parse, lines) if isinstance(line, dict)]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The finished sample sets of a results folder, and one line about each thing that was passed over."""
+
+    folder: Path
+    entries: tuple[Entry, ...]
+    skipped: tuple[str, ...]
+
+
+def find_training(out: Path, train_id: str) -> Path | None:
+    """The folder of a finished training, or None."""
+    folder = out / train_id
+    return folder if (folder / WEIGHTS).is_file() else None
+
+
+def find_samples(out: Path, train_id: str, sample_id: str) -> Entry | None:
+    """A sample set that was drawn and evaluated, or None: a failed one counts as not yet done."""
+    entry = _read(out / train_id / "samples" / sample_id)
+    return entry if isinstance(entry, Entry) and entry.record.status == "ok" else None
+
+
+def load(folder: Path) -> Results:
+    """Everything a report needs; raises :class:`RunError` when ``folder`` is not a results folder."""
+    found = [_read(path) for path in sorted(folder.glob("*/samples/*")) if path.is_dir()]
+    entries = tuple(entry for entry in found if isinstance(entry, Entry))
+    skipped = (*_unfinished(folder), *(line for line in found if isinstance(line, str)))
+    if not entries:
+        raise RunError(_not_results(folder, skipped))
+    return Results(folder, entries, skipped)
+
+
+def check_output(folder: Path) -> None:
+    """Raise :class:`FolderInUse` when ``folder`` is a file or holds anything but results, before work begins."""
+    if folder.is_file():
+        raise FolderInUse(f"{folder} is a file: give another --out")
+    foreign = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if foreign and not any(_is_run(path) for path in folder.iterdir()):
+        raise FolderInUse(f"{folder} holds something else ({foreign[0]}): give another --out, or an empty folder")
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / CONFIG).is_file() or any(folder.glob(f"samples/*/{RECORD}"))
+
+
+def _unfinished(folder: Path) -> list[str]:
+    runs = sorted(path for path in folder.glob("*") if (path / CONFIG).is_file() and not (path / WEIGHTS).is_file())
+    return [f"{run.name}: training is not finished" for run in runs if not any(run.glob(f"samples/*/{RECORD}"))]
+
+
+def _not_results(folder: Path, skipped: tuple[str, ...]) -> str:
+    if not folder.is_dir():
+        return f"{folder} is not a folder: give a results folder, as 'genzoo bench --out' makes it"
+    if (folder / "samples").is_dir():
+        return f"{folder} is one run: give the results folder above it, {folder.absolute().parent}"
+    if skipped:
+        return f"{folder} has no finished run yet ({skipped[0]}): run 'genzoo bench' again with this --out"
+    return f"{folder} is not a results folder, it holds no */samples/*/{RECORD}: 'genzoo bench --out' makes one"
+
+
+def _read(folder: Path) -> Entry | str:
+    """The entry, or one line that says why it is passed over."""
+    name = "/".join(folder.parts[-3:])
+    path = folder / RECORD
+    if not path.is_file():
+        return f"{name}: half written, it has no {RECORD}"
+    try:
+        record = read_record(path)
+    except RunError as error:
+        return str(error)
+    if record.status == "ok" and not (folder / SAMPLES).is_file():
+        return f"{name}: half written, it has no {SAMPLES}"
+    return Entry(folder, record)
+
+
+def _parse(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

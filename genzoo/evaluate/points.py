@@ -1,0 +1,173 @@
+"""Metrics of points in the plane whose true density is known, each beside its floor: the mean over 20 fresh draws.
+
+References: A Kernel Two-Sample Test (Gretton et al., 2012) and B-tests (Zaremba et al., 2013) for the discrepancy in
+blocks; Sliced and Radon Wasserstein Barycenters of Measures (Bonneel et al., 2015) for the sliced distance.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from genzoo.errors import InvalidSamples
+from genzoo.evaluate.checks import check_rows
+from genzoo.evaluate.frechet import Estimate
+from genzoo.evaluate.mmd import KernelSums
+from genzoo.evaluate.record import Better, Metric, measured
+
+NUM_DIRECTIONS = 512
+NUM_FLOOR_DRAWS = 20
+SHARE_OF_A_COVERED_MODE = 0.2
+MMD_BLOCK = 500
+MMD_BLOCKS_OF_A_FLOOR_DRAW = 4
+MIN_POINTS = 10
+REFERENCE_SEED = 20_000
+
+
+class KnownDensity(Protocol):
+    """A density in the plane, with what the metrics ask of it."""
+
+    def __hash__(self) -> int: ...
+
+    @property
+    def num_modes(self) -> int: ...
+
+    @property
+    def mode_weights(self) -> Tensor:
+        """The probability of each mode, [num_modes]."""
+
+    @property
+    def threshold_99(self) -> float:
+        """The log-density at the edge of the 99 % highest-density region."""
+
+    @property
+    def bandwidths(self) -> tuple[float, ...]:
+        """Of the kernels of the discrepancy."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """[n] nats."""
+
+    def mode_of(self, x: Tensor) -> Tensor:
+        """The nearest mode, [n] int64."""
+
+    def sample(self, n: int, generator: Generator) -> Tensor:
+        """Independent draws, [n, 2]."""
+
+
+def modes_covered(modes: Tensor, good: Tensor, density: KnownDensity) -> int:
+    """The number of modes that hold at least a fifth of the good points expected of them (n times their weight)."""
+    held = torch.bincount(modes[good], minlength=density.num_modes)
+    return int((held >= SHARE_OF_A_COVERED_MODE * len(modes) * density.mode_weights).sum())
+
+
+def mode_total_variation(modes: Tensor, density: KnownDensity) -> float:
+    """1/2 sum_k |share of points nearest to mode k - its weight|: 0 is balanced, 1 is all in the wrong place."""
+    shares = torch.bincount(modes, minlength=density.num_modes) / len(modes)
+    return 0.5 * (shares - density.mode_weights).abs().sum().item()
+
+
+def _projections(x: Tensor) -> np.ndarray:
+    """The points along each of 512 equally spaced directions, sorted, [512, n]."""
+    angle = math.pi * (torch.arange(NUM_DIRECTIONS) + 0.5) / NUM_DIRECTIONS
+    directions = torch.stack([angle.cos(), angle.sin()], 1)
+    return np.sort((directions @ x.float().T).numpy(), axis=1)
+
+
+def _rms(a: np.ndarray, b: np.ndarray) -> float:
+    return math.sqrt(np.square(a - b).mean(dtype=np.float64))
+
+
+def sliced_w2(x: Tensor, y: Tensor) -> float:
+    """The 2-Wasserstein distance of projections, root mean square over 512 fixed directions; [n, 2] both."""
+    return _rms(_projections(x), _projections(y))
+
+
+def _kernel(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> Tensor:
+    """The mean of Gaussian kernels exp(-|x - y|^2 / 2 b^2), [n, m] float32."""
+    square = (x[:, None, 0] - y[:, 0]).square_()
+    square += (x[:, None, 1] - y[:, 1]).square_()
+    # denormal numbers would cost ten times as much: exp(-80) is nothing either
+    return torch.stack([(square * (-0.5 / b**2)).clamp_(min=-80).exp_() for b in bandwidths]).mean(0)
+
+
+def _block_mmd2(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> float:
+    xx, yy, xy = (_kernel(a, b, bandwidths) for a, b in ((x, x), (y, y), (x, y)))
+    within_x, within_y = (k.sum(1, dtype=torch.float64) - 1 for k in (xx, yy))
+    sums = KernelSums(within_x, within_y, xy.sum(1, dtype=torch.float64), xy.sum(0, dtype=torch.float64))
+    return sums.mmd2().value
+
+
+def mmd2(x: Tensor, y: Tensor, bandwidths: Sequence[float], *, max_blocks: int | None = None) -> Estimate:
+    """The unbiased squared MMD, as a mean over disjoint blocks of 500 points, with the error of that mean."""
+    num_blocks = max(1, len(x) // MMD_BLOCK)
+    pairs = zip(x.float().tensor_split(num_blocks), y.float().tensor_split(num_blocks), strict=True)
+    values = torch.tensor([_block_mmd2(a, b, bandwidths) for a, b in list(pairs)[:max_blocks]], dtype=torch.float64)
+    return Estimate(values.mean().item(), (values.std() / math.sqrt(len(values))).item())
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """``n`` fixed draws of the density, and their sorted projections."""
+
+    density: KnownDensity
+    points: Tensor
+    projections: np.ndarray
+
+    def scores(self, x: Tensor, *, max_blocks: int | None = None) -> dict[str, Estimate]:
+        """Every metric of ``x`` [n, 2], with its standard error (NaN where there is none)."""
+        good = self.density.log_prob(x) >= self.density.threshold_99
+        modes, share = self.density.mode_of(x), good.double().mean().item()
+        return {
+            "modes_covered": Estimate(modes_covered(modes, good, self.density), math.nan),
+            "good_points": Estimate(share, math.sqrt(share * (1 - share) / len(x))),
+            "mode_tv": Estimate(mode_total_variation(modes, self.density), math.nan),
+            "sliced_w2": Estimate(_rms(_projections(x), self.projections), math.nan),
+            "mmd2": mmd2(x, self.points, self.density.bandwidths, max_blocks=max_blocks),
+        }
+
+
+def _draw(density: KnownDensity, n: int, seed: int) -> Tensor:
+    return density.sample(n, Generator().manual_seed(seed))
+
+
+@lru_cache(maxsize=2)
+def _reference(density: KnownDensity, n: int) -> _Reference:
+    points = _draw(density, n, REFERENCE_SEED)
+    return _Reference(density, points, _projections(points))
+
+
+@lru_cache(maxsize=16)
+def floors(density: KnownDensity, n: int) -> dict[str, float]:
+    """What ``n`` points of the true density score, by metric: the mean over 20 draws with fixed seeds."""
+    draws = (_draw(density, n, REFERENCE_SEED + 1 + i) for i in range(NUM_FLOOR_DRAWS))
+    scores = [_reference(density, n).scores(x, max_blocks=MMD_BLOCKS_OF_A_FLOOR_DRAW) for x in draws]
+    return {name: math.fsum(s[name].value for s in scores) / len(scores) for name in scores[0]}
+
+
+def point_metrics(fake: Tensor, density: KnownDensity) -> dict[str, Metric]:
+    """Every metric of points [n, 2] against the density they should have.
+
+    Raises:
+        InvalidSamples: fewer than 10 points, NaN or infinity, or not [n, 2].
+    """
+    fake = check_rows(fake, "generated", MIN_POINTS).cpu()
+    if fake.shape[1] != 2:
+        raise InvalidSamples(f"points have {fake.shape[1]} coordinates; the known densities are in the plane")
+    scores, floor = _reference(density, len(fake)).scores(fake), floors(density, len(fake))
+    widths = ", ".join(f"{b:.3g}" for b in density.bandwidths)
+    described: dict[str, tuple[Better, str, float | None]] = {
+        "modes_covered": ("higher", "modes that hold 20 % of the good points expected of them", density.num_modes),
+        "good_points": ("higher", "share inside the true 99 % highest-density region", None),
+        "mode_tv": ("lower", "total variation of the histogram of nearest modes", None),
+        "sliced_w2": ("lower", f"{NUM_DIRECTIONS} fixed directions, against {len(fake)} draws", None),
+        "mmd2": ("lower", f"unbiased, Gaussian kernels of widths {widths}, mean over blocks of {MMD_BLOCK}", 0.0),
+    }
+    return {
+        name: measured(scores[name].value, better, how, se=scores[name].se, floor=floor[name], expected=expected)
+        for name, (better, how, expected) in described.items()
+    }

@@ -1,0 +1,231 @@
+"""The record of one evaluation, schema ``genzoo.eval/1``: all that is needed to say what a number means.
+
+One JSON file for each sample set. ``id`` is the sha256 of the rest as canonical JSON (sorted keys, no spaces), so a
+record that was edited is noticed. There is no NaN: what is not finite is a metric that failed, with its reason.
+"""
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from genzoo.errors import RunError
+from genzoo.files import write_text
+
+SCHEMA = "genzoo.eval/1"
+PROTOCOL = "genzoo-eval/1"
+Better = Literal["lower", "higher"]
+Unit = Literal["bits/dim", "nats"]
+Options = dict[str, JsonValue]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+class Metric(_Part):
+    """A value, which end is better, its error (se, 95 % interval), how it was made.
+
+    ``floor`` is what fresh draws of the true distribution score, ``expected`` what theory says a perfect model scores.
+    """
+
+    value: float | None
+    better: Better
+    how: str
+    se: float | None = None
+    interval: tuple[float, float] | None = None
+    floor: float | None = None
+    expected: float | None = None
+    status: Literal["ok", "failed"] = "ok"
+    reason: str | None = None
+
+
+def measured(
+    value: float,
+    better: Better,
+    how: str,
+    *,
+    se: float | None = None,
+    interval: tuple[float, float] | None = None,
+    floor: float | None = None,
+    expected: float | None = None,
+) -> Metric:
+    """A :class:`Metric`; one whose value is not finite has failed, and an error that is not finite is left out."""
+    if not math.isfinite(value):
+        return Metric(value=None, better=better, how=how, status="failed", reason=f"the value came out as {value}")
+    if se is not None and not math.isfinite(se):
+        se = interval = None
+    return Metric(value=value, better=better, how=how, se=se, interval=interval, floor=floor, expected=expected)
+
+
+class Likelihood(_Part):
+    """Negative log-likelihood of held-out data; numbers of different ``kind`` are never ranked together."""
+
+    value: float | None
+    unit: Unit
+    kind: str
+    se: float | None = None
+    n: Count = 0
+    reason: str | None = None
+
+
+class Code(_Part):
+    version: str
+    git: str | None
+
+
+class Environment(_Part):
+    python: str
+    torch: str
+    diffusers: str | None
+    cpu: str
+    gpu: str | None
+    threads: int
+    precision: str
+
+
+class Parameters(_Part):
+    """Numbers of weights: needed to sample, of the whole model, and with what only training needs."""
+
+    generator: Count
+    total: Count
+    training: Count
+
+
+class ModelPart(_Part):
+    name: str
+    plugin: str | None
+    plugin_version: str | None
+    options: Options
+    parameters: Parameters | None
+    checkpoint: str | None
+    seed: int | None
+
+
+class TrainingPart(_Part):
+    trainer: str
+    options: Options
+    budget: str
+    batch_size: int
+    images_seen: Count
+    steps: Count
+    seconds: float
+    flops: float | None
+    peak_memory_mb: float | None
+    precision: str
+
+
+class DataPart(_Part):
+    name: str
+    fingerprint: str
+    split: str
+    n: Count
+    shape: tuple[int, ...]
+    levels: int | None
+
+
+class SamplingPart(_Part):
+    sampler: str
+    options: Options
+    n: Count
+    seed: int
+    calls_per_sample: float | None
+    seconds: float | None
+    num_not_finite: Count
+    sha256: str | None
+
+
+class ExtractorPart(_Part):
+    name: str
+    hash: str
+    literature_comparable: bool
+
+
+class Content(_Part):
+    """A record without its id; parts that a run never reached are None."""
+
+    schema_: Literal["genzoo.eval/1"] = Field(default="genzoo.eval/1", alias="schema")
+    status: Literal["ok", "failed"]
+    reason: str | None = None
+    role: Literal["model", "floor", "ceiling"]
+    code: Code
+    environment: Environment
+    model: ModelPart
+    training: TrainingPart | None = None
+    data: DataPart
+    sampling: SamplingPart | None = None
+    extractor: ExtractorPart | None = None
+    protocol: str = PROTOCOL
+    metrics: dict[str, Metric] = {}
+    likelihood: Likelihood | None = None
+    warnings: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as JSON values."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class Record(Content):
+    """A whole record; :func:`seal` makes one."""
+
+    id: str
+
+
+def digest(content: dict[str, Any]) -> str:
+    """sha256 of canonical JSON of everything but ``id``."""
+    rest = {key: value for key, value in content.items() if key != "id"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def seal(content: Content) -> Record:
+    """The record with its id."""
+    values = content.as_json()
+    return Record.model_validate({**values, "id": digest(values)})
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write it as indented JSON, under a temporary name first; raises :class:`StorageError`."""
+    write_text(path, json.dumps(record.as_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_record(path: Path) -> Record:
+    """Read what :func:`write_record` wrote.
+
+    Raises:
+        RunError: the file cannot be read, is not JSON, has another schema, lacks a field, or was edited.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path} cannot be read as a record ({reason}): evaluate its samples again") from error
+    found = values.get("schema") if isinstance(values, dict) else None
+    if found != SCHEMA:
+        raise RunError(f"{path} has schema {found!r}, this version reads {SCHEMA!r}: evaluate its samples again")
+    try:
+        record = Record.model_validate(values)
+    except ValidationError as error:
+        where = ".".join(map(str, error.errors()[0]["loc"]))
+        raise RunError(f"{path}: {where}: {error.errors()[0]['msg']}: evaluate its samples again") from error
+    if record.id != digest(record.as_json()):
+        raise RunError(f"{path} was changed after it was written (its id does not match): evaluate its samples again")
+    return record
+
+
+def comparable(a: Record, b: Record) -> list[str]:
+    """Why two records may not share a ranked column; empty if they may."""
+    facts: dict[str, tuple[Any, Any]] = {
+        "data": (a.data.fingerprint, b.data.fingerprint),
+        "split": (a.data.split, b.data.split),
+        "real examples": (a.data.n, b.data.n),
+        "samples": (a.sampling and a.sampling.n, b.sampling and b.sampling.n),
+        "quantiser": (a.data.levels, b.data.levels),
+        "extractor": (a.extractor and a.extractor.hash, b.extractor and b.extractor.hash),
+        "protocol": (a.protocol, b.protocol),
+    }
+    return [f"{name} differs: {one} and {other}" for name, (one, other) in facts.items() if one != other]

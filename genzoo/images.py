@@ -1,0 +1,59 @@
+"""Between numbers and pictures: the one map from levels to [-1, 1], the one quantiser back, and sample grids."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Whether ``shape`` is (channels, height, width); points are (dimension,)."""
+    return len(shape) == 3
+
+
+def to_unit(levels_nhwc: Tensor, levels: int) -> Tensor:
+    """Integer levels 0..L-1, [n, h, w, c], as x = 2k / (L - 1) - 1 in [-1, 1], [n, c, h, w] float32."""
+    return (levels_nhwc.permute(0, 3, 1, 2).float() * (2 / (levels - 1)) - 1).contiguous()
+
+
+def to_levels(x: Tensor, levels: int) -> Tensor:
+    """The nearest level, floor((L - 1)(x + 1) / 2 + 1/2) clipped to 0..L-1: [n, c, h, w] to uint8 [n, h, w, c].
+
+    Half rounds up; never a per-image minimum and maximum.
+    """
+    top = levels - 1
+    rounded = torch.floor((top * (x.double() + 1) / 2).clamp(0, top) + 0.5)
+    return rounded.to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def to_uint8(levels_nhwc: Tensor, levels: int) -> Tensor:
+    """Levels 0..L-1 spread over 0..255 (the identity for 256 levels), uint8 of the same shape."""
+    if levels == 256:
+        return levels_nhwc
+    spread = torch.floor(levels_nhwc.double() * 255 / (levels - 1) + 0.5)
+    return spread.to(torch.uint8)
+
+
+def quantise(x: Tensor, levels: int) -> Tensor:
+    """Model output [n, c, h, w] in [-1, 1] as uint8 pictures [n, h, w, c], rounded to the data's own levels."""
+    return to_uint8(to_levels(x, levels), levels)
+
+
+def grid(images: Tensor, *, columns: int = 8, scale: int = 1, pad: int = 1) -> Image.Image:
+    """uint8 images [n, h, w, c] tiled row by row, each pixel enlarged ``scale`` times without smoothing."""
+    n, h, w, c = images.shape
+    columns = min(columns, n)
+    rows = -(-n // columns)
+    sheet = np.full((rows * (h + pad) + pad, columns * (w + pad) + pad, c), 128, dtype=np.uint8)
+    for i, image in enumerate(images.cpu().numpy()):
+        top, left = pad + (i // columns) * (h + pad), pad + (i % columns) * (w + pad)
+        sheet[top : top + h, left : left + w] = image
+    picture = Image.fromarray(sheet[..., 0] if c == 1 else sheet)
+    return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
+
+
+def save_grid(images: Tensor, path: Path, *, columns: int = 8, scale: int | None = None) -> None:
+    """Write :func:`grid` as a PNG; ``scale`` defaults to what makes a picture about 32 screen pixels wide."""
+    grid(images, columns=columns, scale=scale or max(1, 32 // images.shape[2])).save(path, format="PNG")

@@ -1,0 +1,76 @@
+"""The plugin contract: what a model, a trainer and a sampler are. No code, only shapes of code.
+
+A model is what it can compute, a trainer is a generator of losses, a sampler is an iterator of states. The host owns
+everything else: devices, the loop, seeds, EMA, checkpoints, features, metrics, records, reports.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from torch import Generator, Tensor
+from torch.optim import Optimizer
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training examples: ``x`` [n, *shape] (images in [-1, 1], points at unit scale), ``y`` [n] class indices or None."""
+
+    x: Tensor
+    y: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@runtime_checkable
+class Model(Protocol):
+    """An ``nn.Module`` that offers at least one capability of :mod:`genzoo.capabilities`.
+
+    ``trainer`` and ``sampler`` are the names used when none is asked for.
+    """
+
+    shape: tuple[int, ...]
+    trainer: str
+    sampler: str
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Turns batches into losses; the host steps the optimizers.
+
+    ``losses`` is ONE training step, written as a generator: it pulls the batches it wants and yields
+    ``(optimizer's name, scalar loss)``; the host back-propagates that loss, steps that optimizer and resumes the
+    generator. A VAE yields once; a GAN its critic and then its generator; a WGAN pulls a fresh batch for each of
+    five critic losses. Checkpoints fall between two steps, so resuming is exact by construction. Never hold
+    ``no_grad`` or ``autocast`` across a ``yield``.
+
+    Optional members, looked up by name:
+
+    * ``low_precision: ClassVar[bool]``: the losses' arithmetic stands bfloat16 (absent means no);
+    * ``initialize(model, batch)``: data-dependent initialisation, called once with the first whole batch, the same on
+      every process;
+    * ``state_dict()`` / ``load_state_dict(state)``: tensors (such as a replay buffer) saved with the checkpoint;
+    * ``networks()``: an ``nn.Module`` of auxiliary networks that the trainer owns; saved, and counted as parameters.
+    """
+
+    needs: ClassVar[tuple[type, ...]]
+
+    def optimizers(self, model: Any) -> Mapping[str, Optimizer]:
+        """The optimizers by name; their learning rates are what the host's schedule multiplies."""
+
+    def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+        """The losses of one step."""
+
+
+@runtime_checkable
+class Sampler(Protocol):
+    """A frozen dataclass of its settings whose ``steps`` yields every state; the last one is the sample.
+
+    All randomness comes from ``generator``; the global random state is never touched.
+    """
+
+    needs: ClassVar[tuple[type, ...]]
+
+    def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
+        """States [n, *shape], in order."""

@@ -1,0 +1,220 @@
+"""A finished training: sample it, measure it. And the functions that a user calls: train, evaluate."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from genzoo import scoring
+from genzoo.config import SampleConfig, TrainConfig, checked
+from genzoo.data import Data, load
+from genzoo.errors import InvalidSamples, RunError
+from genzoo.evaluation import Record, likelihood, read_images
+from genzoo.evaluation.record import ModelPart, Parameters, TrainingPart
+from genzoo.jobs import CONFIG, COST, WEIGHTS, execute, prepare, prepare_sampler, read_description
+from genzoo.sampling import Samples, draw
+from genzoo.zoo import Zoo
+
+DEFAULT_OUT = Path("runs")
+
+
+class Run:
+    """A finished training, opened from its folder; loads its data and weights when they are first needed."""
+
+    def __init__(self, folder: Path, description: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.description = description
+        self.config = checked(TrainConfig, description["config"], str(folder / CONFIG))
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Raises :class:`RunError` when ``folder`` is not a run, is half written or belongs to another version."""
+        folder = Path(folder)
+        run = cls(folder, read_description(folder))
+        for needed in (WEIGHTS, COST):
+            if not (folder / needed).is_file():
+                raise RunError(f"{folder} is half written, it has no {needed}: finish it with 'genzoo train ... --resume'")
+        return run
+
+    @property
+    def id(self) -> str:
+        """Equal for equal trainings."""
+        return str(self.description["id"])
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.folder)!r})"
+
+    @cached_property
+    def zoo(self) -> Zoo:
+        """The installed plugins."""
+        return Zoo.load()
+
+    @cached_property
+    def data(self) -> Data:
+        """The data set it was trained on."""
+        return load(self.config.data, size=self.config.size)
+
+    @cached_property
+    def cost(self) -> dict[str, Any]:
+        """Steps, images seen, seconds, precision, peak memory and parameters of the training."""
+        return json.loads((self.folder / COST).read_text())
+
+    @cached_property
+    def model(self) -> Any:
+        """The model with its averaged weights, in eval mode."""
+        model = self.zoo.model(self.config.model, self.data.shape, self.config.model_options)
+        try:
+            model.load_state_dict(load_file(self.folder / WEIGHTS))
+        except (SafetensorError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise RunError(f"{self.folder / WEIGHTS} does not fit {self.config.model} as installed: {reason}") from error
+        return model.to(PartialState().device).eval()
+
+    def draw(self, n: int, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0) -> Samples:
+        """``n`` samples as the model makes them, with what they cost."""
+        built = prepare_sampler(self.zoo, self.model, self.config.model, sampler, options or {})
+        return draw(built, self.model, n, seed)
+
+    def sample(
+        self, n: int = 64, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> Tensor:
+        """``n`` uint8 images [n, h, w, c], or float32 points [n, 2] in the data's standardised units.
+
+        ``sampler`` None is the model's own; ``options`` are the sampler's. The same seed gives the same samples.
+        """
+        return scoring.finish(self.draw(n, sampler=sampler, options=options, seed=seed).x, self.data)
+
+
+    def evaluate(self, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0) -> Record:
+        """Draw as many samples as the protocol asks for, keep them in the run's folder, and measure them."""
+        return self.score(SampleConfig(sampler=sampler, options=dict(options or {}), seed=seed))
+
+    def score(self, config: SampleConfig, *, extractor_weights: Path | None = None) -> Record:
+        """Draw, store and measure one sample set; the record is written beside the samples, last."""
+        config = scoring.resolve(self.zoo, self.model, self.config.model, self.data, config)
+        extractor = scoring.load_extractor(config.extractor, extractor_weights)
+        sampler = self.zoo.sampler(str(config.sampler), config.options)
+        samples = draw(sampler, self.model, config.num_samples or 0, config.seed)
+        folder = scoring.folder_of(self.zoo, self.folder, self.id, config)
+        found = likelihood(self.model, self.data.test.x(), self.data.levels)
+        subject = scoring.Subject("model", self._model_part(samples), self._training_part(), self.cost["precision"])
+        return scoring.record(subject, config, samples, self.data, folder, extractor=extractor, likelihood=found)
+
+    def _model_part(self, samples: Samples) -> ModelPart:
+        owner = self.zoo.owner("model", self.config.model)
+        return ModelPart(
+            name=self.config.model,
+            plugin=owner.name,
+            plugin_version=owner.version,
+            options=self.config.model_options,
+            parameters=Parameters(generator=samples.parameters, **self.cost["parameters"]),
+            checkpoint=hashlib.sha256((self.folder / WEIGHTS).read_bytes()).hexdigest(),
+            seed=self.config.seed,
+        )
+
+    def _training_part(self) -> TrainingPart:
+        config, cost = self.config, self.cost
+        return TrainingPart(
+            trainer=str(config.trainer),
+            options=config.trainer_options,
+            budget=str(config.budget),
+            batch_size=config.batch_size,
+            images_seen=cost["images_seen"],
+            steps=cost["steps"],
+            seconds=cost["seconds"],
+            flops=None,
+            peak_memory_mb=cost["peak_memory_mb"],
+            precision=cost["precision"],
+        )
+
+
+def start(
+    config: TrainConfig, out: Path | None = None, *, resume: bool = False, track: str | None = None, progress: bool = True
+) -> Run:
+    """Train what ``config`` says into ``out`` (``runs/<id>`` by default); raises before any work on a wrong request."""
+    job = prepare(Zoo.load(), config)
+    folder = out or DEFAULT_OUT / job.id
+    execute(job, folder, resume=resume, track=track, progress=progress)
+    return Run.open(folder)
+
+
+def train(
+    model: str,
+    *,
+    data: str,
+    budget: str = "60s",
+    seed: int = 0,
+    trainer: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    trainer_options: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Train one model and return its :class:`Run`.
+
+    Args:
+        model: A name from ``genzoo list models``.
+        data: A name from ``genzoo list datasets``.
+        budget: ``60s``, ``20000img`` or ``500steps``.
+        seed: Everything random follows from it.
+        trainer: A name from ``genzoo list trainers``; the model's own by default.
+        options: The model's options (``genzoo info MODEL``).
+        trainer_options: The trainer's options.
+        settings: Of the loop: ``batch_size``, ``ema``, ``clip``, ``warmup``, ``precision``, ``size``.
+        out: The run's folder; ``runs/<id>`` by default.
+        resume: Go on with the run in ``out``, or return it if it is finished.
+        progress: Show a progress bar.
+
+    Raises:
+        GenZooError: one subclass per cause, before any work where it can be known.
+    """
+    values = {
+        "model": model,
+        "data": data,
+        "budget": budget,
+        "seed": seed,
+        "trainer": trainer,
+        "model_options": dict(options or {}),
+        "trainer_options": dict(trainer_options or {}),
+        **(settings or {}),
+    }
+    config = checked(TrainConfig, values, "genzoo.train")
+    return start(config, Path(out) if out else None, resume=resume, progress=progress)
+
+
+def evaluate(
+    samples: "Run | str | Path | Tensor",
+    *,
+    data: str | None = None,
+    extractor: str | None = None,
+    extractor_weights: Path | None = None,
+    sampler: str | None = None,
+    seed: int = 0,
+) -> Record:
+    """Measure a run, an ``.npz`` file, a folder of images or a uint8 tensor [n, h, w, c] against a data set.
+
+    A run is sampled first (``sampler``, ``seed``), as often as the protocol says; anything else needs ``data``.
+
+    Raises:
+        GenZooError: samples that cannot be read or measured, an unknown data set, an extractor without weights.
+    """
+    if isinstance(samples, str | Path) and (Path(samples) / CONFIG).is_file():
+        samples = Run.open(samples)
+    if isinstance(samples, Run):
+        config = SampleConfig(sampler=sampler, seed=seed, extractor=extractor)
+        return samples.score(config, extractor_weights=extractor_weights)
+    name = "tensor" if isinstance(samples, Tensor) else Path(samples).name
+    if data is None:
+        raise InvalidSamples(f"{name} is not a run: say what to compare it with (--data)")
+    loaded = load(data)
+    images = samples if isinstance(samples, Tensor) else read_images(Path(samples))
+    return scoring.score_images(name, images, loaded, extractor=extractor, weights=extractor_weights)

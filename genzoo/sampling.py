@@ -1,0 +1,116 @@
+"""Drawing samples: seeds, batches, the count of network calls, the clock, and what is not finite."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+
+from genzoo.capabilities import CAPABILITIES, Conditional
+from genzoo.precision import allows_bf16, autocast, choose_precision
+from genzoo.protocols import Sampler
+
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was drawn: ``x`` [n, *shape] on the CPU, float32; seconds of wall time on this machine; ``parameters`` those that were
+    needed."""
+
+    x: Tensor
+    calls_per_sample: float | None
+    seconds: float | None
+    num_not_finite: int
+    parameters: int
+
+
+class Counted:
+    """A model that counts the rows passed through its capability methods: the honest cost of a sampler."""
+
+    def __init__(self, model: Any, needs: tuple[type, ...] = (), tally: list[int] | None = None) -> None:
+        self._model, self._tally = model, [0] if tally is None else tally
+        for name in _members((*CAPABILITIES, *needs)):
+            if hasattr(model, name):
+                member = getattr(model, name)
+                setattr(self, name, self._counting(member) if callable(member) else member)
+        if isinstance(model, Conditional):
+            self.given = lambda labels: Counted(model.given(labels), needs, self._tally)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__dict__["_model"], name)
+
+    @property
+    def rows(self) -> int:
+        """Rows passed so far."""
+        return self._tally[0]
+
+    def _counting(self, method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def call(x: Tensor, *args: Any) -> Tensor:
+            self._tally[0] += len(x)
+            return method(x, *args)
+
+        return call
+
+
+def _members(protocols: tuple[type, ...]) -> set[str]:
+    """Methods and data of the protocols; on the proxy itself, because isinstance does not ask ``__getattr__``."""
+    names = {name for p in protocols for name in (*vars(p), *getattr(p, "__annotations__", {}))}
+    return {name for name in names if not name.startswith("_")} - {"given"}
+
+
+class UsedParameters:
+    """Counts the parameters of the modules that are called, which is what sampling needs of a model."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._used: set[nn.Module] = {model}
+        self._hooks = [module.register_forward_pre_hook(self._note) for module in model.modules()]
+
+    def _note(self, module: nn.Module, arguments: Any) -> None:
+        self._used.add(module)
+
+    def count(self) -> int:
+        """The number of scalars; the hooks are removed."""
+        for hook in self._hooks:
+            hook.remove()
+        return sum(p.numel() for module in self._used for p in module.parameters(recurse=False))
+
+
+def draw(
+    sampler: Sampler,
+    model: nn.Module,
+    n: int,
+    seed: int,
+    *,
+    batch_size: int = 1000,
+    watch: Callable[[Tensor], None] | None = None,
+) -> Samples:
+    """``n`` samples, all randomness from ``seed``; ``watch`` sees every state of the first batch.
+
+    The model is used in eval mode, without gradients of its parameters, in bfloat16 where the hardware has it and the
+    sampler's arithmetic allows it. Rows that are not finite are counted and
+    kept: a metric must see them, not a mean over the rest.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    generator = Generator(device).manual_seed(seed)
+    counted = Counted(model.eval().requires_grad_(False), sampler.needs)
+    used = UsedParameters(model)
+    precision = choose_precision("auto", allows_bf16(sampler, model), device)
+    started = time.perf_counter()
+    parts = []
+    for first in range(0, n, batch_size):
+        states = sampler.steps(counted, min(batch_size, n - first), generator)
+        with torch.no_grad(), autocast(precision, device):
+            parts.append(_last(states, watch if first == 0 else None).float().cpu())
+    seconds = time.perf_counter() - started
+    x = torch.cat(parts)
+    num_not_finite = int((~x.flatten(1).isfinite().all(1)).sum())
+    return Samples(x, counted.rows / n, seconds, num_not_finite, used.count())
+
+
+def _last(states: Iterator[Tensor], watch: Callable[[Tensor], None] | None) -> Tensor:
+    for state in states:
+        if watch is not None:
+            watch(state)
+    return state

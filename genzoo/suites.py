@@ -1,0 +1,148 @@
+"""Benchmarks as data: a suite is tables of runs, written in YAML.
+
+OmegaConf reads and overrides them (``1e-3`` is a number), then every key is checked.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BeforeValidator, Field, PositiveInt
+from yaml import YAMLError
+
+from genzoo.config import BudgetText, Checked, Norm, Precision, SampleConfig, Seed, Share, TrainConfig, checked
+from genzoo.errors import InvalidConfig, UnknownName
+from genzoo.settings import split
+
+SUITE_FOLDERS = (
+    Path(__file__).parent / "benchmark" / "suites",  # in an installed package
+    Path(__file__).parent.parent / "benchmarks" / "suites",  # in a checkout
+)
+
+
+def _name_of_sampler(value: Any) -> Any:
+    return {"sampler": value} if isinstance(value, str) else value
+
+
+class LoopSettings(Checked):
+    """How to train: a run takes what it does not say from its table, a table from its suite."""
+
+    budget: BudgetText | None = None
+    batch_size: PositiveInt | None = None
+    ema: Share | None = None
+    clip: Norm | None = None
+    warmup: Share | None = None
+    precision: Precision | None = None
+
+
+class SamplerChoice(Checked):
+    """A sampler and its options; in YAML a name alone will do."""
+
+    sampler: str | None = None
+    set: dict[str, Any] = Field(default_factory=dict)
+
+
+NamedSampler = Annotated[SamplerChoice, BeforeValidator(_name_of_sampler)]
+
+
+class SuiteRun(LoopSettings):
+    """A row of a table: what to train, and every sampler to try on it. ``label`` is its name in the table."""
+
+    model: str
+    set: dict[str, Any] = Field(default_factory=dict)
+    trainer: str | None = None
+    trainer_set: dict[str, Any] = Field(default_factory=dict)
+    samplers: list[NamedSampler] = Field(default_factory=lambda: [SamplerChoice()], min_length=1)
+    label: str | None = None
+
+
+class Table(LoopSettings):
+    """Runs that are compared on one data set; ``references`` adds the rows ``gaussian`` and ``train-vs-test``."""
+
+    data: str
+    size: PositiveInt | None = None
+    num_samples: PositiveInt | None = None
+    extractor: str | None = None
+    references: bool = True
+    runs: list[SuiteRun]
+
+
+class Suite(LoopSettings):
+    """A benchmark: tables, each run once a seed."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1)
+    tables: list[Table] = Field(min_length=1)
+
+
+class Plan(NamedTuple):
+    """One training, the sample sets that are drawn from it, and the name of its row."""
+
+    train: TrainConfig
+    samples: list[SampleConfig]
+    label: str
+
+
+def load_suite(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Suite:
+    """A suite from a YAML file or, by a bare name, from those shipped; ``overrides`` such as ``tables.0.budget=60s``.
+
+    Raises:
+        UnknownName: no such suite.
+        InvalidConfig: a file that cannot be read, an override or key that does not exist, or a value of another type.
+    """
+    path = _find_suite(path_or_name)
+    for override in overrides:
+        split(override)
+    try:
+        config = OmegaConf.create(path.read_text(encoding="utf-8"))
+        config.merge_with_dotlist(list(overrides))
+        values: Any = OmegaConf.to_container(config, resolve=True)
+    except (OSError, UnicodeError, YAMLError, OmegaConfBaseException, TypeError, AttributeError) as error:
+        raise InvalidConfig(f"{path}: {' '.join(str(error).split())}") from error
+    return checked(Suite, values, str(path))
+
+
+def shipped_suites() -> dict[str, Path]:
+    """The suites that come with the package, by name."""
+    return {path.stem: path for folder in SUITE_FOLDERS for path in sorted(folder.glob("*.yaml"))}
+
+
+def _find_suite(path_or_name: str | Path) -> Path:
+    path = Path(path_or_name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    if str(path_or_name) not in shipped_suites():
+        raise UnknownName("suite", str(path_or_name), shipped_suites(), "or the path of a .yaml file")
+    return shipped_suites()[str(path_or_name)]
+
+
+def expand(suite: Suite) -> list[list[Plan]]:
+    """The trainings of each of the suite's tables, every run once a seed.
+
+    Raises:
+        InvalidConfig: a run without a budget of its own, its table's or its suite's.
+    """
+    return [[_plan(suite, table, run, seed) for run in table.runs for seed in suite.seeds] for table in suite.tables]
+
+
+def _plan(suite: Suite, table: Table, run: SuiteRun, seed: int) -> Plan:
+    loop = {key: value for level in (suite, table, run) for key in LoopSettings.model_fields
+            if (value := getattr(level, key)) is not None}  # fmt: skip
+    what = {"model": run.model, "model_options": run.set, "trainer": run.trainer, "trainer_options": run.trainer_set}
+    where = f"suite {suite.name!r}, run {run.model!r} on {table.data!r}"
+    train = checked(TrainConfig, {**what, **loop, "data": table.data, "size": table.size, "seed": seed}, where)
+    samples = [
+        SampleConfig(
+            sampler=choice.sampler,
+            options=choice.set,
+            num_samples=table.num_samples,
+            seed=seed,
+            extractor=table.extractor,
+        )
+        for choice in run.samplers
+    ]
+    return Plan(train, samples, run.label or run.model)

@@ -1,0 +1,147 @@
+"""From noise to data, by many small strokes.
+
+``ddpm`` and ``ddim`` drive diffusers' schedulers with a NoisePredictor; ``probability-flow`` and ``reverse-sde`` work on
+anything that denoises. All start from N(0, I) at the noisiest level.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from genzoo.capabilities import Denoiser, NoisePredictor, NoisyScore, as_noisy_score
+from genzoo.images import is_image
+
+
+def _noise(model: Any, n: int, generator: Generator) -> Tensor:
+    return torch.randn((n, *model.shape), generator=generator, device=generator.device)
+
+
+def _scheduled(scheduler: Any, model: Any, x: Tensor, generator: Generator, **eta: float) -> Iterator[Tensor]:
+    """The states of a diffusers scheduler whose timesteps are set."""
+    for t in scheduler.timesteps:
+        x = scheduler.step(model.predict(x, t), t, x, generator=generator, **eta).prev_sample
+        yield x
+
+
+def _process(model: Any) -> dict[str, Any]:
+    """The scheduler configuration of the model's noise process; only images are clipped to [-1, 1]."""
+    betas = model.betas.detach().cpu().float().numpy()
+    return {"trained_betas": betas, "num_train_timesteps": len(betas), "clip_sample": is_image(model.shape)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DDPMSampler:
+    """Ancestral sampling: x_{t-1} ~ N(mu(x_t, eps), beta_t), by diffusers' DDPMScheduler.
+
+    Reference: Denoising Diffusion Probabilistic Models (Ho et al., 2020), algorithm 2.
+
+    Args:
+        num_steps: Network calls; at most the model's number of timesteps.
+    """
+
+    num_steps: int = 1000
+    needs: ClassVar[tuple[type, ...]] = (NoisePredictor,)
+    low_precision: ClassVar[bool] = True
+
+    def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
+        """x_{T-1}, ..., x_0."""
+        from diffusers import DDPMScheduler
+
+        scheduler = DDPMScheduler(**_process(model), variance_type="fixed_large")
+        scheduler.set_timesteps(min(self.num_steps, len(model.betas)), device=generator.device)
+        yield from _scheduled(scheduler, model, _noise(model, n, generator), generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DDIMSampler:
+    """The deterministic (eta = 0) or partly random walk over a subset of the timesteps, by diffusers' DDIMScheduler.
+
+    Reference: Denoising Diffusion Implicit Models (Song et al., 2021), equation 12.
+
+    Args:
+        num_steps: Network calls.
+        eta: Share of DDPM's noise.
+    """
+
+    num_steps: int = 50
+    eta: float = 0.0
+    needs: ClassVar[tuple[type, ...]] = (NoisePredictor,)
+    low_precision: ClassVar[bool] = True
+
+    def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
+        """The visited states, from noisy to clean."""
+        from diffusers import DDIMScheduler
+
+        scheduler = DDIMScheduler(**_process(model), timestep_spacing="trailing", set_alpha_to_one=True)
+        scheduler.set_timesteps(min(self.num_steps, len(model.betas)), device=generator.device)
+        yield from _scheduled(scheduler, model, _noise(model, n, generator), generator, eta=self.eta)
+
+
+def karras_sigmas(sigma_min: float, sigma_max: float, num_steps: int, rho: float = 7.0) -> Tensor:
+    """Noise levels from sigma_max to sigma_min, dense near the data, [num_steps] float64.
+
+    Reference: Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022), equation 5.
+    """
+    ramp = torch.linspace(0, 1, num_steps, dtype=torch.float64)
+    high, low = sigma_max ** (1 / rho), sigma_min ** (1 / rho)
+    return (high + ramp * (low - high)) ** rho
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbabilityFlow:
+    """The probability-flow ODE dx / dsigma = -sigma grad log p(x; sigma), by Heun's method.
+
+    The state is the data plus sigma times noise; from the smallest sigma one last denoising step goes to zero.
+
+    References: Score-Based Generative Modeling through Stochastic Differential Equations (Song et al., 2021);
+    Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022), algorithm 1.
+
+    Args:
+        num_steps: Heun steps, of two network calls each.
+    """
+
+    num_steps: int = 20
+    needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
+
+    def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
+        """The state at each noise level, then the clean sample."""
+        noisy = as_noisy_score(model)
+        sigmas = karras_sigmas(noisy.sigma_min, noisy.sigma_max, self.num_steps + 1).float().to(generator.device)
+        x = sigmas[0] * _noise(model, n, generator)
+        for sigma, lower in zip(sigmas, sigmas[1:], strict=False):
+            slope = -sigma * noisy.noisy_score(x, sigma)
+            euler = x + (lower - sigma) * slope
+            x = x + (lower - sigma) * 0.5 * (slope - lower * noisy.noisy_score(euler, lower))
+            yield x
+        yield x + sigmas[-1] ** 2 * noisy.noisy_score(x, sigmas[-1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReverseSDE:
+    """The reverse of dx = sqrt(d sigma^2) noise, one exact Gaussian transition per level given the denoised sample.
+
+    x' = x + (sigma^2 - sigma'^2) grad log p(x; sigma) + sigma' sqrt(1 - sigma'^2 / sigma^2) N(0, I).
+
+    Reference: Score-Based Generative Modeling through Stochastic Differential Equations (Song et al., 2021),
+    appendix F (ancestral sampling of the variance-exploding process).
+
+    Args:
+        num_steps: Network calls.
+    """
+
+    num_steps: int = 200
+    needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
+
+    def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
+        """The state at each noise level, then the clean sample."""
+        noisy = as_noisy_score(model)
+        sigmas = karras_sigmas(noisy.sigma_min, noisy.sigma_max, self.num_steps).float().to(generator.device)
+        x = sigmas[0] * _noise(model, n, generator)
+        for sigma, lower in zip(sigmas, sigmas[1:], strict=False):
+            drift = (sigma**2 - lower**2) * noisy.noisy_score(x, sigma)
+            x = x + drift + lower * (1 - (lower / sigma) ** 2).sqrt() * _noise(model, n, generator)
+            yield x
+        yield x + sigmas[-1] ** 2 * noisy.noisy_score(x, sigmas[-1])

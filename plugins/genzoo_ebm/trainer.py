@@ -1,0 +1,92 @@
+"""Contrastive divergence."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from genzoo.capabilities import Energy, as_energy, as_score
+from genzoo.protocols import Batch
+from genzoo_ebm.samplers import first_states, walk
+
+
+@dataclass(kw_only=True)
+class ContrastiveDivergence:
+    """Lower the energy of the data and raise it where persistent Langevin walks have come to.
+
+    grad L = E_data[grad E(x)] - E_walk[grad E(x)], plus ``l2`` (E(x)^2 + E(walk)^2) on the net's part. Walks go on
+    from a replay buffer; ``restart`` of them begin anew.
+
+    References: Training Products of Experts by Minimizing Contrastive Divergence (Hinton, 2002); Training Restricted
+    Boltzmann Machines using Approximations to the Likelihood Gradient (Tieleman, 2008); Implicit Generation and
+    Modeling with Energy-Based Models (Du and Mordatch, 2019).
+
+    Args:
+        lr: Learning rate.
+        num_steps: Langevin steps per training step.
+        step: Langevin step size, in squared data units.
+        noise: Standard deviation of the Gaussian noise on the data, which gives a density to data that has none.
+        buffer: Walks kept.
+        restart: Probability that a walk begins anew.
+        l2: Weight of the energies' squares.
+    """
+
+    lr: float = 1e-3
+    num_steps: int = 20
+    step: float = 0.01
+    noise: float = 0.0
+    buffer: int = 4096
+    restart: float = 0.02
+    l2: float = 0.0
+    needs: ClassVar[tuple[type, ...]] = (Energy,)
+    walks: Tensor | None = field(default=None, init=False, repr=False)
+
+    def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
+        """One Adam for the whole model, beta_1 = 0: the walks answer the last update, not a mean of updates."""
+        return {"model": Adam(model.parameters(), lr=self.lr, betas=(0.0, 0.99))}
+
+    def initialize(self, model: Any, batch: Batch) -> None:
+        """Fit the model's Gaussian to the first batch."""
+        if hasattr(model, "initialize"):
+            model.initialize(batch.x)
+
+    def losses(self, model: nn.Module, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+        """One loss a batch."""
+        x = next(batches).x
+        x = x + self.noise * torch.randn_like(x)
+        walked = self._walk(model, x)
+        real, fake = as_energy(model).energy(torch.cat([x, walked])).chunk(2)
+        yield "model", real.mean() - fake.mean() + self.l2 * (real**2 + fake**2).mean()
+
+    def _walk(self, model: nn.Module, like: Tensor) -> Tensor:
+        generator = _fork(like.device)
+        if self.walks is None:
+            self.walks = first_states(model, self.buffer, generator)
+        n = len(like)
+        chosen = torch.randint(len(self.walks), (n,), generator=generator, device=like.device)
+        anew = torch.rand(n, generator=generator, device=like.device) < self.restart
+        x = self.walks[chosen]
+        x[anew] = first_states(model, n, generator)[anew]
+        model.requires_grad_(False)
+        states = walk(as_score(model), x, self.step, generator)
+        x = next(itertools.islice(states, self.num_steps - 1, None))
+        model.requires_grad_(True)
+        self.walks[chosen] = x
+        return x
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The replay buffer."""
+        return {} if self.walks is None else {"walks": self.walks}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on with a saved replay buffer."""
+        self.walks = state.get("walks")
+
+
+def _fork(device: torch.device) -> Generator:
+    """A generator seeded by the global random state, which training uses."""
+    return Generator(device).manual_seed(int(torch.randint(2**62, ())))

@@ -1,0 +1,18 @@
+"""Variational autoencoders: a decoder learned together with the posterior that explains the data through it."""
+
+from genzoo.hookspecs import Factory, hookimpl
+
+
+@hookimpl
+def genzoo_models() -> dict[str, Factory]:
+    return {"vae": "genzoo_vae.model:VAE"}
+
+
+@hookimpl
+def genzoo_trainers() -> dict[str, Factory]:
+    return {"elbo": "genzoo_vae.trainer:ELBO"}
+
+
+@hookimpl
+def genzoo_samplers() -> dict[str, Factory]:
+    return {"decode": "genzoo_vae.samplers:Decode", "ancestral": "genzoo_vae.samplers:Ancestral"}

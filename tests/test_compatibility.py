@@ -1,0 +1,116 @@
+"""What goes together is found by asking small models what they can compute."""
+
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from genzoo.capabilities import Decoder, Energy, NoisyScore, Score
+from genzoo.compatibility import Compatibility, compatibility, examples, needs
+from genzoo.errors import InvalidOption
+from genzoo.hookspecs import hookimpl
+from genzoo.zoo import Zoo
+
+
+class Bowl(nn.Module, Energy):
+    """E(x) = |x|^2 / 2, for anything."""
+
+    trainer, sampler = "any", "walk"
+
+    def __init__(self, shape: tuple[int, ...], *, levels: int | None = None) -> None:
+        super().__init__()
+        self.shape, self.levels = shape, levels
+
+    def energy(self, x: Tensor) -> Tensor:
+        return x.flatten(1).square().sum(1) / 2
+
+
+class Screen(nn.Module, Decoder):
+    """A decoder of images alone."""
+
+    trainer, sampler = "any", "decode"
+    latent_shape = (4,)
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(shape) != 3:
+            raise ValueError("a screen shows images")
+        self.shape = shape
+
+    def decode(self, z: Tensor) -> Tensor:
+        return torch.zeros(len(z), *self.shape)
+
+
+class Nowhere(Screen):
+    """A model of shapes that do not exist."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        raise ValueError("no such shape")
+
+
+class Idle:
+    """A trainer of whatever there is."""
+
+    needs: ClassVar[tuple[type, ...]] = ()
+
+    def optimizers(self, model: Any) -> dict[str, Any]:
+        return {}
+
+    def losses(self, model: Any, batches: Any) -> Any:
+        yield from ()
+
+
+def sampler(*needed: type, name: str = "Sampler") -> type:
+    def steps(self: Any, model: Any, n: int, generator: Generator) -> Any:
+        yield from ()
+
+    return type(name, (), {"needs": needed, "steps": steps})
+
+
+class Plugin:
+    @hookimpl
+    def genzoo_models(self) -> dict[str, Any]:
+        return {"bowl": Bowl, "nowhere": Nowhere, "screen": Screen}
+
+    @hookimpl
+    def genzoo_trainers(self) -> dict[str, Any]:
+        return {"any": lambda: Idle()}
+
+    @hookimpl
+    def genzoo_samplers(self) -> dict[str, Any]:
+        built_from_nothing = "json:loads"
+        return {
+            "decode": sampler(Decoder),
+            "walk": sampler(Score),
+            "flow": sampler(NoisyScore),
+            "both": sampler(Score, Decoder),
+            "unusable": built_from_nothing,
+        }
+
+
+@pytest.fixture
+def zoo() -> Zoo:
+    zoo = Zoo()
+    zoo.register(Plugin(), "toys")
+    return zoo
+
+
+def test_the_matrix_counts_conversions_and_leaves_out_what_cannot_be_built(zoo: Zoo) -> None:
+    assert compatibility(zoo) == [
+        Compatibility("bowl", ("Energy",), ("any",), ("walk",)),
+        Compatibility("nowhere", reason="model 'nowhere': no such shape"),
+        Compatibility("screen", ("Decoder",), ("any",), ("decode",)),
+    ]
+
+
+def test_a_model_is_tried_on_points_and_on_images_with_their_facts(zoo: Zoo) -> None:
+    assert [(model.shape, model.levels) for model in examples(zoo, "bowl")] == [((2,), None), ((1, 8, 8), 256)]
+    assert [model.shape for model in examples(zoo, "screen")] == [(1, 8, 8)]
+    with pytest.raises(InvalidOption, match="no such shape"):
+        examples(zoo, "nowhere")
+
+
+def test_needs_are_the_factorys_or_those_of_what_it_builds(zoo: Zoo) -> None:
+    assert needs(zoo, "sampler", "both") == (Score, Decoder)
+    assert needs(zoo, "trainer", "any") == ()

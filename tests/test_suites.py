@@ -1,0 +1,163 @@
+"""Suites are YAML whose every key is checked, and expand to trainings with their sample sets."""
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from genzoo import suites
+from genzoo.config import Budget, SampleConfig, TrainConfig
+from genzoo.errors import InvalidConfig, UnknownName
+from genzoo.suites import expand, load_suite
+
+SUITE = """
+name: small
+title: A small suite
+seeds: [0, 1]
+budget: 60s
+tables:
+  - data: digits
+    batch_size: 64
+    num_samples: 500
+    extractor: cnn8
+    runs:
+      - model: ddpm
+        set: {width: 16, lr: 1e-3}
+        budget: 90s
+        samplers: [ddpm, {sampler: ddim, set: {num_steps: 20}}]
+        label: small DDPM
+      - {model: vae, trainer: elbo, trainer_set: {beta: 2}, batch_size: 32, precision: float32}
+  - data: 8gaussians
+    references: false
+    runs: [{model: realnvp}]
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "small.yaml").write_text(SUITE)
+    return tmp_path / "small.yaml"
+
+
+def refusal(path: Path, text: str | None = None, *overrides: str) -> str:
+    if text is not None:
+        path.write_text(dedent(text))
+    with pytest.raises(InvalidConfig) as caught:
+        expand(load_suite(path, overrides))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_run_takes_what_it_does_not_say_from_its_table_and_that_from_the_suite(path: Path) -> None:
+    digits, points = expand(load_suite(path))
+    ddpm, vae = digits[0], digits[2]
+    assert ddpm.train == TrainConfig(
+        model="ddpm",
+        data="digits",
+        model_options={"width": 16, "lr": 1e-3},
+        budget=Budget(90, "seconds"),
+        batch_size=64,
+    )
+    assert (vae.train.budget, vae.train.batch_size) == (Budget(60, "seconds"), 32)
+    assert (vae.train.trainer, vae.train.trainer_options, vae.train.precision) == ("elbo", {"beta": 2}, "float32")
+    assert points[0].train.batch_size == TrainConfig.model_fields["batch_size"].default
+
+
+def test_every_run_is_planned_once_a_seed(path: Path) -> None:
+    digits, points = expand(load_suite(path))
+    assert [(plan.label, plan.train.seed) for plan in digits] == [
+        ("small DDPM", 0), ("small DDPM", 1), ("vae", 0), ("vae", 1)
+    ]  # fmt: skip
+    assert [plan.train.seed for plan in points] == [0, 1]
+
+
+def test_one_training_is_sampled_in_several_ways(path: Path) -> None:
+    (_, ddpm, vae, _), _ = expand(load_suite(path))
+    assert ddpm.samples == [
+        SampleConfig(sampler="ddpm", num_samples=500, seed=1, extractor="cnn8"),
+        SampleConfig(sampler="ddim", options={"num_steps": 20}, num_samples=500, seed=1, extractor="cnn8"),
+    ]
+    assert vae.samples == [SampleConfig(sampler=None, num_samples=500, seed=0, extractor="cnn8")]
+
+
+def test_numbers_in_scientific_notation_are_numbers(path: Path) -> None:
+    (options, *_), _ = [[plan.train.model_options for plan in table] for table in expand(load_suite(path))]
+    assert options["lr"] == 0.001
+
+
+def test_overrides_reach_into_lists_and_replace(path: Path) -> None:
+    suite = load_suite(path, ["tables.1.budget=5steps", "seeds=[7]", "tables.0.runs.0.set.width=8"])
+    digits, points = expand(suite)
+    assert [plan.train.seed for plan in digits] == [7, 7]
+    assert digits[0].train.model_options["width"] == 8
+    assert points[0].train.budget == Budget(5, "steps")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("budgt=5s", "unknown key 'budgt'; did you mean 'budget'?"),
+        ("tables.0.size=big", "tables.0.size = 'big': Input should be a valid integer"),
+        ("tables.0.runs.0.modle=vae", "unknown key 'tables.0.runs.0.modle'; did you mean 'model'? (allowed: budget,"),
+        ("tables.0.runs.0.samplers.1.sett=1", "unknown key 'tables.0.runs.0.samplers.1.sett'; did you mean 'set'?"),
+        ("tables.0.budget=5", "tables.0.budget = 5: "),
+        ("tables.0.budget=5x", "tables.0.budget: budget '5x' is no number with a unit"),
+        ("tables.9.budget=5s", "list index out of range"),
+        ("tables.x.budget=5s", "'x'"),
+        ("name.x=5s", "name"),
+        ("tables=[]", "tables = []: "),
+        ("seeds=[]", "seeds = []: "),
+        ("title=${nothing}", "Interpolation key 'nothing' not found"),
+        ("title=[1,", "flow"),
+    ],
+)
+def test_a_wrong_override_names_the_file_and_the_key(path: Path, override: str, told: str) -> None:
+    message = refusal(path, None, override)
+    assert message.startswith(f"{path}: ") and told in message, message
+
+
+@pytest.mark.parametrize("override", ["budget", "=5s"])
+def test_an_override_without_a_key_or_value_is_refused(path: Path, override: str) -> None:
+    assert refusal(path, None, override) == f"--set {override!r} is not KEY=VALUE, such as lr=1e-3"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name: [", "flow"),
+        ("- a list", "Input should be a valid dictionary"),
+        ("", "key 'name' is missing"),
+        ("name: a\nname: b", "duplicate"),
+        ("name: a\ntables: [{data: digits}]", "key 'tables.0.runs' is missing"),
+        ("name: a\ntables: [{data: digits, runs: [ddpm]}]", "tables.0.runs.0 = 'ddpm': "),
+    ],
+)
+def test_a_file_that_is_no_suite_is_one_line(path: Path, text: str, told: str) -> None:
+    message = refusal(path, text)
+    assert message.startswith(f"{path}: ") and told in message, message
+
+
+def test_a_file_that_is_not_text_is_one_line(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe\x00")
+    assert refusal(path).startswith(f"{path}: ")
+
+
+def test_a_run_without_any_budget_is_refused(path: Path) -> None:
+    told = refusal(path, "name: a\ntables: [{data: digits, runs: [{model: ddpm}]}]")
+    assert told == "suite 'a', run 'ddpm' on 'digits': key 'budget' is missing"
+
+
+def test_shipped_suites_go_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "SUITE_FOLDERS", (path.parent / "nowhere", path.parent))
+    assert load_suite("small").title == "A small suite"
+    with pytest.raises(UnknownName, match="unknown suite 'smal'; did you mean 'small'"):
+        load_suite("smal")
+
+
+@pytest.mark.parametrize("name", sorted(suites.shipped_suites()))
+def test_every_shipped_suite_expands(name: str) -> None:
+    assert all(expand(load_suite(name)))
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    assert "No such file" in refusal(tmp_path / "none.yaml")
