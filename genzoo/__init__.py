@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genzoo.benchmark import bench
     from genzoo.data import load as load_data
-    from genzoo.run import Run, train
-    from genzoo.scoring import evaluate
+    from genzoo.run import Run, evaluate, train
     from genzoo.zoo import Zoo
 
     __version__: str
@@ -27,7 +26,7 @@ _HOMES = {
     "Run": ("genzoo.run", "Run"),
     "Zoo": ("genzoo.zoo", "Zoo"),
     "bench": ("genzoo.benchmark", "bench"),
-    "evaluate": ("genzoo.scoring", "evaluate"),
+    "evaluate": ("genzoo.run", "evaluate"),
     "load_data": ("genzoo.data", "load"),
     "train": ("genzoo.run", "train"),
 }

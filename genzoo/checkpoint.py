@@ -25,8 +25,9 @@ LATEST = "latest.json"
 def pack(tree: Any, tensors: dict[str, Tensor], path: str = "") -> Any:
     """A JSON-able copy of ``tree`` in which every tensor is replaced by its key in ``tensors``."""
     if isinstance(tree, Tensor):
-        tensors[path] = tree.detach().cpu().clone(memory_format=torch.contiguous_format)
-        return {"tensor": path}
+        key = f"{len(tensors)}{path}"  # the number makes it unique whatever the keys of the dicts are
+        tensors[key] = tree.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": key}
     if isinstance(tree, dict):
         return {"dict": [[key, pack(value, tensors, f"{path}/{key}")] for key, value in tree.items()]}
     if isinstance(tree, list | tuple):
@@ -64,7 +65,6 @@ def read_tree(path: Path) -> Any:
 def save_checkpoint(folder: Path, tree: Any, step: int, rank: int, barrier: Callable[[], None]) -> None:
     """Write this process's part; when every process has, point ``latest.json`` at it and drop the older ones."""
     part = folder / str(step) / f"rank{rank}.safetensors"
-    part.parent.mkdir(parents=True, exist_ok=True)
     write_tree(part, tree)
     barrier()
     if rank == 0:

@@ -185,11 +185,9 @@ def evaluate(
     genzoo evaluate runs/ddpm-digits-1a2b3c4d
     genzoo evaluate samples.npz --data digits --json
     """
-    from genzoo import scoring
+    from genzoo import run
 
-    record = scoring.evaluate(
-        samples, data=data, extractor=extractor, extractor_weights=extractor_weights, sampler=sampler
-    )
+    record = run.evaluate(samples, data=data, extractor=extractor, extractor_weights=extractor_weights, sampler=sampler)
     print(json.dumps(record.as_json(), indent=2) if as_json else record)
 
 
@@ -215,6 +213,7 @@ def bench(
 
     results = benchmark.bench(suite, out, settings or (), only)
     print(results.table())
+    print(f"\nreport: {results.report}")
     return 1 if results.failed else 0
 
 

@@ -11,7 +11,8 @@ class Ema:
 
     Update: theta_ema <- theta_ema + (1 - (1 - 1/t)^(1/width)) (theta - theta_ema). The averaging window is thus a
     fraction ``width`` of the steps taken so far, whatever the budget, and the initial weights are forgotten at once (a
-    fixed decay of .9999 after 1,500 steps is still 86 % initial weights). ``width = 0`` keeps the last weights.
+    fixed decay of .9999 after 1,500 steps is still 86 % initial weights). ``width = 0`` keeps the last weights. Buffers
+    are averaged too; the model must update them in place.
 
     Reference: Analyzing and Improving the Training Dynamics of Diffusion Models (Karras et al., 2024), section 3.1.
     """
@@ -23,15 +24,11 @@ class Ema:
 
     def _match(self, model: nn.Module) -> tuple[list[Tensor], list[Tensor], list[tuple[Tensor, Tensor]]]:
         """Averages and their sources (floating point), and pairs that are copied (counters, flags)."""
-        averages, sources, copied = [], [], []
-        live = model.state_dict()
-        for name, average in self.model.state_dict().items():
-            if average.is_floating_point():
-                averages.append(average)
-                sources.append(live[name])
-            else:
-                copied.append((average, live[name]))
-        return averages, sources, copied
+        own, live = self.model.state_dict(keep_vars=True), model.state_dict(keep_vars=True)
+        pairs = {id(average): (average, live[name]) for name, average in own.items()}.values()  # tied weights once
+        averaged = [pair for pair in pairs if pair[0].is_floating_point()]
+        copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+        return [average for average, _ in averaged], [source for _, source in averaged], copied
 
     @torch.no_grad()
     def update(self, step: int) -> None:

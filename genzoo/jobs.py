@@ -82,9 +82,7 @@ def prepare_sampler(zoo: Zoo, model: Any, model_name: str, name: str | None, opt
     return sampler
 
 
-def execute(
-    job: Job, folder: Path, *, resume: bool = False, track: str | None = None, progress: bool = False
-) -> None:
+def execute(job: Job, folder: Path, *, resume: bool = False, track: str | None = None, progress: bool = False) -> None:
     """Train into ``folder``; only a ``resume`` goes on in a folder that already holds this run."""
     _check_tracker(track)
     if _claim(folder, job, resume):
@@ -126,7 +124,9 @@ def _claim(folder: Path, job: Job, resume: bool) -> bool:
         raise FolderInUse(f"{folder} already holds a run: add --resume to go on with it, or give another --out")
     found = read_description(folder)["id"]
     if found != job.id:
-        raise FolderInUse(f"{folder} holds another training ({found}, not {job.id}): repeat its settings, or give another --out")
+        raise FolderInUse(
+            f"{folder} holds another training ({found}, not {job.id}): repeat its settings, or give another --out"
+        )
     return (folder / WEIGHTS).exists()
 
 

@@ -4,6 +4,7 @@
 :func:`decoder` pick the convolutional or the fully connected net.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -17,18 +18,22 @@ Wrap = Callable[[nn.Module], nn.Module]
 """A wrapper around every weighted layer: the identity, or spectral normalisation."""
 
 
+Activation = Callable[[], nn.Module]
+"""What makes the nonlinearity."""
+
+
 def identity(layer: nn.Module) -> nn.Module:
     """The layer as it is."""
     return layer
 
 
 class MLP(nn.Sequential):
-    """Linear layers with SiLU between them: ``MLP([2, 128, 128, 1])``."""
+    """Linear layers with a nonlinearity between them: ``MLP([2, 128, 128, 1])``."""
 
-    def __init__(self, sizes: Sequence[int], wrap: Wrap = identity) -> None:
+    def __init__(self, sizes: Sequence[int], wrap: Wrap = identity, activation: Activation = nn.SiLU) -> None:
         layers: list[nn.Module] = []
-        for i, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
-            layers += [nn.SiLU()] if i else []
+        for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+            layers += [activation()] if i else []
             layers += [wrap(nn.Linear(fan_in, fan_out))]
         super().__init__(*layers)
 
@@ -88,8 +93,8 @@ class ResidualMLP(nn.Module):
 
 
 def halvings(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
-    """The sizes from the image down to at most ``smallest`` pixels a side, halved and rounded up at every stage."""
-    sizes = [(height, width)]
+    """The sizes below the image's own down to at most ``smallest`` pixels a side, halved and rounded up each time."""
+    sizes = [(-(-height // 2), -(-width // 2))]
     while max(sizes[-1]) > smallest:
         h, w = sizes[-1]
         sizes.append((-(-h // 2), -(-w // 2)))
@@ -97,20 +102,32 @@ def halvings(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]
 
 
 def _channels(width: int, stages: int) -> list[int]:
-    return [width * 2 ** min(i, 3) for i in range(stages)]
+    return [width * 2 ** min(i, 2) for i in range(stages)]
 
 
 class ConvEncoder(nn.Module):
-    """Images [n, *shape] to vectors [n, out]: convolutions that halve the image and double the channels."""
+    """Images [n, *shape] to vectors [n, out].
 
-    def __init__(self, shape: tuple[int, ...], out: int, width: int, wrap: Wrap = identity) -> None:
+    A stem that halves the image at once (full resolution costs most and tells least), then stages that halve it again
+    and double the channels, two convolutions each.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], out: int, width: int, wrap: Wrap = identity, activation: Activation = nn.SiLU
+    ) -> None:
         super().__init__()
         sizes = halvings(*shape[1:])
         channels = _channels(width, len(sizes))
-        layers: list[nn.Module] = [wrap(nn.Conv2d(shape[0], width, 3, padding=1)), nn.SiLU()]
-        for fan_in, fan_out in zip(channels, channels[1:], strict=False):
-            layers += [wrap(nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1)), nn.SiLU()]
-            layers += [wrap(nn.Conv2d(fan_out, fan_out, 3, padding=1)), nn.SiLU()]
+        layers: list[nn.Module] = [
+            nn.ReplicationPad2d((0, shape[2] % 2, 0, shape[1] % 2)),
+            wrap(nn.Conv2d(shape[0], width, 4, stride=2, padding=1)),
+            activation(),
+            wrap(nn.Conv2d(width, width, 3, padding=1)),
+            activation(),
+        ]
+        for fan_in, fan_out in itertools.pairwise(channels):
+            layers += [wrap(nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1)), activation()]
+            layers += [wrap(nn.Conv2d(fan_out, fan_out, 3, padding=1)), activation()]
         self.trunk = nn.Sequential(*layers)
         self.head = wrap(nn.Linear(channels[-1] * math.prod(sizes[-1]), out))
 
@@ -119,24 +136,31 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Vectors [n, fan_in] to images [n, *shape]: nearest-neighbour doubling and convolutions, group-normalised."""
+    """Vectors [n, fan_in] to images [n, *shape]: the encoder's stages backwards, group-normalised.
+
+    The last layer makes 2x2 pixels out of each position.
+    """
 
     def __init__(self, fan_in: int, shape: tuple[int, ...], width: int) -> None:
         super().__init__()
+        self.shape = shape
         self.sizes = halvings(*shape[1:])[::-1]
         channels = _channels(width, len(self.sizes))[::-1]
         self.first = (channels[0], *self.sizes[0])
         self.stem = nn.Linear(fan_in, math.prod(self.first))
         self.stages = nn.ModuleList(
-            nn.Sequential(*_block(a, b), *_block(b, b)) for a, b in zip(channels, channels[1:], strict=False)
+            nn.Sequential(*_block(a, b), *_block(b, b)) for a, b in itertools.pairwise(channels)
         )
-        self.head = nn.Sequential(*_norm(channels[-1]), nn.Conv2d(channels[-1], shape[0], 3, padding=1))
+        last = channels[-1]
+        self.head = nn.Sequential(
+            *_block(last, last), *_norm(last), nn.Conv2d(last, 4 * shape[0], 3, padding=1), nn.PixelShuffle(2)
+        )
 
     def forward(self, z: Tensor) -> Tensor:
         h = self.stem(z).unflatten(1, self.first)
         for size, stage in zip(self.sizes[1:], self.stages, strict=True):
             h = stage(F.interpolate(h, size=size, mode="nearest"))
-        return self.head(h)
+        return self.head(h)[:, :, : self.shape[1], : self.shape[2]]
 
 
 def _norm(channels: int) -> list[nn.Module]:
@@ -147,11 +171,13 @@ def _block(fan_in: int, fan_out: int) -> list[nn.Module]:
     return [*_norm(fan_in), nn.Conv2d(fan_in, fan_out, 3, padding=1)]
 
 
-def encoder(shape: tuple[int, ...], out: int, width: int, wrap: Wrap = identity) -> nn.Module:
+def encoder(
+    shape: tuple[int, ...], out: int, width: int, wrap: Wrap = identity, activation: Activation = nn.SiLU
+) -> nn.Module:
     """Data [n, *shape] to [n, out]: convolutional for images, three hidden layers for points."""
     if is_image(shape):
-        return ConvEncoder(shape, out, width, wrap)
-    return MLP([shape[0], width, width, width, out], wrap)
+        return ConvEncoder(shape, out, width, wrap, activation)
+    return MLP([shape[0], width, width, width, out], wrap, activation)
 
 
 def decoder(fan_in: int, shape: tuple[int, ...], width: int) -> nn.Module:

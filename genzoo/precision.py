@@ -12,7 +12,7 @@ def native_bf16(device: torch.device) -> bool:
     """Whether the processor or GPU computes in bfloat16 natively (AVX512-BF16 or AMX; compute capability 8)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()  # oneDNN says yes to any AVX512
 
 
 def allows_bf16(role: object, model: Any) -> bool:

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from genzoo.config import TrainConfig
-from genzoo.files import write_text
+from genzoo.files import append_line, write_text
 
 LOG_POINTS = 100
 BAR = "{desc} {percentage:3.0f}% {bar:24} {postfix} [{elapsed}<{remaining}]"
@@ -28,6 +28,8 @@ class Progress:
         self._accelerator = accelerator
         self._log = folder / "log.jsonl" if folder and accelerator.is_main_process else None
         self._trim(step)
+        settings = config.model_dump(mode="json").items()  # trackers take numbers and text alone
+        accelerator.init_trackers("genzoo", {k: v if isinstance(v, int | float) else str(v) for k, v in settings})
         hide = None if show and accelerator.is_main_process else True  # None: where standard error is no terminal
         self._bar = tqdm(total=100.0, desc=f"{config.model} on {config.data}", bar_format=BAR, disable=hide, leave=True)
         self._sums: dict[str, float] = {}
@@ -54,8 +56,7 @@ class Progress:
         self._sums, self._since, self._shown = {}, 0, (images, seconds)
         line: dict[str, Any] = {"step": step, "images": images, "seconds": round(seconds, 3), "loss": means}
         if self._log:
-            with self._log.open("a") as file:
-                file.write(json.dumps(line | {"images_per_second": round(rate, 1)}) + "\n")
+            append_line(self._log, json.dumps(line | {"images_per_second": round(rate, 1)}))
         self._bar.n = min(100.0, 100 * fraction)
         self._bar.set_postfix_str(f"{_short(means)} {rate:,.0f} img/s")
         self._accelerator.log({f"loss/{name}": value for name, value in means.items()}, step=step)
@@ -68,6 +69,8 @@ class Progress:
             self._bar.n = 100.0
             self._bar.refresh()
         self._bar.close()
+        for tracker in self._accelerator.trackers:  # and not end_training, which ends the process group as well
+            tracker.finish()
 
 
 def _step(line: str) -> float:

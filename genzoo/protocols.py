@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 @dataclass(frozen=True)
 class Batch:
-    """Training examples: ``x`` [n, *shape] (images in [-1, 1], points at unit scale), ``y`` [n] class indices or None."""
+    """Training examples: ``x`` [n, *shape], images in [-1, 1] or points at unit scale; ``y`` [n] class indices or None."""
 
     x: Tensor
     y: Tensor | None = None
@@ -67,7 +67,12 @@ class Trainer(Protocol):
 class Sampler(Protocol):
     """A frozen dataclass of its settings whose ``steps`` yields every state; the last one is the sample.
 
-    All randomness comes from ``generator``; the global random state is never touched.
+    All randomness comes from ``generator``; the global random state is never touched. Optional members, looked up by
+    name:
+
+    * ``low_precision: ClassVar[bool]``: the network's calls may run in bfloat16 (absent means no);
+    * ``expected_std(model, std)``: what the algorithm makes of N(mean, std^2) where it is biased, so that the
+      conformance kit can hold it to its own formula.
     """
 
     needs: ClassVar[tuple[type, ...]]

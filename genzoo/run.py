@@ -40,7 +40,9 @@ class Run:
         run = cls(folder, read_description(folder))
         for needed in (WEIGHTS, COST):
             if not (folder / needed).is_file():
-                raise RunError(f"{folder} is half written, it has no {needed}: finish it with 'genzoo train ... --resume'")
+                raise RunError(
+                    f"{folder} is half written, it has no {needed}: finish it with 'genzoo train ... --resume'"
+                )
         return run
 
     @property
@@ -74,10 +76,14 @@ class Run:
             model.load_state_dict(load_file(self.folder / WEIGHTS))
         except (SafetensorError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
-            raise RunError(f"{self.folder / WEIGHTS} does not fit {self.config.model} as installed: {reason}") from error
+            raise RunError(
+                f"{self.folder / WEIGHTS} does not fit {self.config.model} as installed: {reason}"
+            ) from error
         return model.to(PartialState().device).eval()
 
-    def draw(self, n: int, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0) -> Samples:
+    def draw(
+        self, n: int, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> Samples:
         """``n`` samples as the model makes them, with what they cost."""
         built = prepare_sampler(self.zoo, self.model, self.config.model, sampler, options or {})
         return draw(built, self.model, n, seed)
@@ -91,8 +97,9 @@ class Run:
         """
         return scoring.finish(self.draw(n, sampler=sampler, options=options, seed=seed).x, self.data)
 
-
-    def evaluate(self, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0) -> Record:
+    def evaluate(
+        self, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> Record:
         """Draw as many samples as the protocol asks for, keep them in the run's folder, and measure them."""
         return self.score(SampleConfig(sampler=sampler, options=dict(options or {}), seed=seed))
 
@@ -136,7 +143,12 @@ class Run:
 
 
 def start(
-    config: TrainConfig, out: Path | None = None, *, resume: bool = False, track: str | None = None, progress: bool = True
+    config: TrainConfig,
+    out: Path | None = None,
+    *,
+    resume: bool = False,
+    track: str | None = None,
+    progress: bool = True,
 ) -> Run:
     """Train what ``config`` says into ``out`` (``runs/<id>`` by default); raises before any work on a wrong request."""
     job = prepare(Zoo.load(), config)

@@ -13,11 +13,9 @@ from genzoo.precision import allows_bf16, autocast, choose_precision
 from genzoo.protocols import Sampler
 
 
-
 @dataclass(frozen=True)
 class Samples:
-    """What was drawn: ``x`` [n, *shape] on the CPU, float32; seconds of wall time on this machine; ``parameters`` those that were
-    needed."""
+    """What was drawn: ``x`` [n, *shape] on the CPU, float32; seconds of wall time; parameters that were needed."""
 
     x: Tensor
     calls_per_sample: float | None

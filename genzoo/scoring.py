@@ -17,20 +17,30 @@ from torch import Tensor
 import genzoo
 from genzoo import evaluation as ev
 from genzoo.config import SampleConfig, sample_id
-from genzoo.data import Data, load
+from genzoo.data import Data
 from genzoo.errors import GenZooError, InvalidSamples
 from genzoo.evaluation.extractors import Extractor
 from genzoo.evaluation.record import (
-    PROTOCOL, Code, Content, DataPart, Environment, ExtractorPart, Likelihood, ModelPart, SamplingPart, TrainingPart,
+    PROTOCOL,
+    Code,
+    Content,
+    DataPart,
+    Environment,
+    ExtractorPart,
+    Likelihood,
+    ModelPart,
+    SamplingPart,
+    TrainingPart,
 )  # fmt: skip
 from genzoo.files import write_atomically
 from genzoo.images import grid, is_image, quantise
 from genzoo.jobs import prepare_sampler
-from genzoo.sampling import Samples, draw
+from genzoo.sampling import Samples
 from genzoo.scatter import scatter
 from genzoo.zoo import Zoo
 
 NUM_POINTS, MAX_IMAGES = 10_000, 10_000
+Reference = Literal["floor", "ceiling"]
 _features: ev.Cache = {}
 
 
@@ -71,7 +81,9 @@ def folder_of(zoo: Zoo, run: Path, run_id: str, config: SampleConfig) -> Path:
 def measure(samples: Samples, finished: Tensor, data: Data, extractor: Extractor | None) -> dict[str, ev.Metric]:
     """The metrics of one sample set; raises :class:`InvalidSamples` where some are not finite."""
     if samples.num_not_finite:
-        raise InvalidSamples(f"{samples.num_not_finite} of {len(samples.x)} samples are not finite: nothing is measured")
+        raise InvalidSamples(
+            f"{samples.num_not_finite} of {len(samples.x)} samples are not finite: nothing is measured"
+        )
     if extractor is not None:
         return ev.evaluate_images(finished, data.test.images(), extractor=extractor, cache=_features)
     return ev.evaluate_points(finished, data.density) if data.density else {}
@@ -184,8 +196,8 @@ def record(
     return sealed
 
 
-def reference(role: Literal["floor", "ceiling"], data: Data, config: SampleConfig, out: Path) -> ev.Record:
-    """The record of ``gaussian`` (a Gaussian fitted to the training data) or ``train-vs-test`` (training data itself)."""
+def reference(role: Reference, data: Data, config: SampleConfig, out: Path) -> ev.Record:
+    """The record of ``gaussian``, a Gaussian fitted to the training data, or of ``train-vs-test``, some of that data."""
     name, n = REFERENCES[role], config.num_samples or protocol_samples(data)
     extractor = load_extractor(extractor_name(data, config.extractor))
     samples = Samples(_reference_samples(role, data, n, config.seed), None, None, 0, 0)
@@ -194,17 +206,17 @@ def reference(role: Literal["floor", "ceiling"], data: Data, config: SampleConfi
     return record(subject, config, samples, data, reference_folder(role, data, config, out), extractor=extractor)
 
 
-REFERENCES = {"floor": "gaussian", "ceiling": "train-vs-test"}
+REFERENCES: dict[Reference, str] = {"floor": "gaussian", "ceiling": "train-vs-test"}
 
 
-def reference_folder(role: str, data: Data, config: SampleConfig, out: Path) -> Path:
+def reference_folder(role: Reference, data: Data, config: SampleConfig, out: Path) -> Path:
     """Where a reference row of a results folder is kept."""
     name = REFERENCES[role]
     key = sample_id(config.model_copy(update={"sampler": name}), data.fingerprint, PROTOCOL, {"genzoo": version()})
     return out / f"{name}-{data.name.replace(':', '-').replace('/', '-')}" / "samples" / key
 
 
-def _reference_samples(role: str, data: Data, n: int, seed: int) -> Tensor:
+def _reference_samples(role: Reference, data: Data, n: int, seed: int) -> Tensor:
     chosen = ev.train_subset(len(data.train), n if role == "ceiling" else MAX_IMAGES, seed)
     x = data.train.batch(chosen).x
     return x if role == "ceiling" else ev.gaussian(x, n, seed)
@@ -232,7 +244,13 @@ def failed(run: Any, config: Any, data: Data, error: Exception) -> ev.Record:
 
 def _named(name: str, options: Mapping[str, Any] | None = None, seed: int | None = None) -> ModelPart:
     return ModelPart(
-        name=name, plugin=None, plugin_version=None, options=dict(options or {}), parameters=None, checkpoint=None, seed=seed
+        name=name,
+        plugin=None,
+        plugin_version=None,
+        options=dict(options or {}),
+        parameters=None,
+        checkpoint=None,
+        seed=seed,
     )
 
 

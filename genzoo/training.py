@@ -2,8 +2,7 @@
 
 One step is one run of ``trainer.losses``: for every ``(name, loss)`` it yields, the host back-propagates, averages the
 gradients over the processes, clips them and steps that optimizer. Learning rates warm up linearly and decay as a
-cosine of the spent fraction of the budget. Batch b is rows [bB, (b+1)B) of an endless stream of seeded permutations,
-so its position is one number and resuming is exact; with several processes each takes every world-th row of it.
+cosine of the spent fraction of the budget.
 """
 
 import math
@@ -11,72 +10,34 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 from torch import Tensor, nn
 
+from genzoo.batches import Batches, Examples
 from genzoo.checkpoint import load_checkpoint, save_checkpoint
 from genzoo.config import TrainConfig
 from genzoo.ema import Ema
-from genzoo.errors import InvalidConfig, Interrupted, TrainingFailed
+from genzoo.errors import Interrupted, InvalidConfig, TrainingFailed
 from genzoo.precision import allows_bf16, autocast, choose_precision
 from genzoo.progress import Progress, StopSignals, peak_memory_mb
-from genzoo.protocols import Batch, Trainer
-
-CHECKPOINT_SECONDS = 60.0
+from genzoo.protocols import Trainer
 
 
-class Examples(Protocol):
-    """What the loop reads: examples by index."""
+@dataclass(frozen=True)
+class Upkeep:
+    """How a training is kept and watched; nothing of it changes the weights.
 
-    def __len__(self) -> int: ...
+    ``resume`` goes on from the last checkpoint, exactly; one is written every ``checkpoint_seconds`` and at the end.
+    ``progress`` shows a bar; ``track`` names one of Accelerate's trackers.
+    """
 
-    def batch(self, indices: Tensor) -> Batch:
-        """The examples at ``indices``."""
-
-
-class Batches:
-    """An endless iterator over seeded epochs; ``drawn`` batches is its whole state."""
-
-    def __init__(self, examples: Examples, config: TrainConfig, accelerator: Accelerator) -> None:
-        self._examples, self._size, self._seed = examples, config.batch_size, config.seed
-        self._rank, self._world = accelerator.process_index, accelerator.num_processes
-        self._device = accelerator.device
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
-        self.drawn = 0
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        indices = self._indices(self.drawn)[self._rank :: self._world]
-        self.drawn += 1
-        return self._take(indices)
-
-    def whole(self, number: int) -> Batch:
-        """Batch ``number`` with the rows of every process."""
-        return self._take(self._indices(number))
-
-    def _take(self, indices: Tensor) -> Batch:
-        batch = self._examples.batch(indices)
-        y = None if batch.y is None else batch.y.to(self._device, non_blocking=True)
-        return Batch(batch.x.to(self._device, non_blocking=True), y)
-
-    def _indices(self, number: int) -> Tensor:
-        start, taken, n = number * self._size, [], len(self._examples)
-        while (left := (number + 1) * self._size - start) > 0:
-            row = start % n
-            taken.append(self._permutation(start // n)[row : row + left])
-            start += len(taken[-1])
-        return torch.cat(taken)
-
-    def _permutation(self, epoch: int) -> Tensor:
-        if epoch != self._epoch:
-            generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-            self._epoch, self._order = epoch, torch.randperm(len(self._examples), generator=generator)
-        return self._order
+    resume: bool = False
+    checkpoint_seconds: float = 60.0
+    progress: bool = False
+    track: str | None = None
 
 
 @dataclass
@@ -122,15 +83,19 @@ class Loop:
         return self.batches.drawn * self.config.batch_size
 
     def take_step(self, fraction: float) -> dict[str, float]:
-        """One run of the trainer's losses at this fraction of the budget; returns the losses by name."""
+        """One run of the trainer's losses at this fraction of the budget; returns the losses by name.
+
+        Raises :class:`FloatingPointError` when a loss or its gradient is not finite, before that touches a weight.
+        """
         self._set_rates(fraction)
         losses: dict[str, float] = {}
         steps = self.trainer.losses(self.model, self.batches)
         while (item := self._next_loss(steps)) is not None:
             name, loss = item
-            losses[name] = self._descend(self.optimizers[name], loss)
-            if not math.isfinite(losses[name]):
-                break
+            losses[name], norm = self._gradient(self.optimizers[name], loss)
+            if not math.isfinite(losses[name] + norm):
+                raise FloatingPointError(f"loss {name!r} is {losses[name]}, the norm of its gradient {norm}")
+            self.optimizers[name].step()
         self.step += 1
         return losses
 
@@ -138,24 +103,24 @@ class Loop:
         with autocast(self.precision, self.accelerator.device):
             return next(steps, None)
 
-    def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> float:
+    def _gradient(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> tuple[float, float]:
+        """Back-propagate, average over the processes and clip; returns the loss and the norm of its gradient."""
         optimizer.zero_grad(set_to_none=True)
-        self.accelerator.backward(loss)
+        loss.backward()
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if self.accelerator.num_processes > 1:
-            self._average_gradients(parameters)
-        if self.config.clip:
-            torch.nn.utils.clip_grad_norm_(parameters, self.config.clip)
-        value = loss.item()
-        if math.isfinite(value):
-            optimizer.step()
-        return value
+            loss = self._average(loss, parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
+        return loss.item(), norm.item()
 
-    def _average_gradients(self, parameters: list[nn.Parameter]) -> None:
-        flat = torch.cat([p.grad.flatten() for p in parameters])  # type: ignore[union-attr]
+    def _average(self, loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
+        """The mean loss; every gradient becomes its mean. One loss that is not finite is so for every process."""
+        flat = torch.cat([loss.detach().float().reshape(1), *(p.grad.flatten() for p in parameters)])  # type: ignore[union-attr]
         flat = self.accelerator.reduce(flat, reduction="mean")
-        for parameter, part in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
+        mean, *parts = flat.split([1, *(p.numel() for p in parameters)])
+        for parameter, part in zip(parameters, parts, strict=True):
             parameter.grad = part.view_as(parameter)
+        return mean
 
     def _set_rates(self, fraction: float) -> None:
         warm = min(1.0, (fraction + 1e-3) / self.config.warmup) if self.config.warmup else 1.0
@@ -194,7 +159,8 @@ class Loop:
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         if "trainer" in state:
-            self.trainer.load_state_dict(state["trainer"])  # type: ignore[attr-defined]
+            on_device = {name: t.to(self.accelerator.device) for name, t in state["trainer"].items()}
+            self.trainer.load_state_dict(on_device)  # type: ignore[attr-defined]
         if self.networks is not None:
             self.networks.load_state_dict(state["networks"])
         torch.set_rng_state(state["random"])
@@ -205,20 +171,34 @@ class Loop:
 class Checkpoints:
     """Where, when and what was saved last; without a folder nothing is."""
 
-    def __init__(self, folder: Path | None, loop: Loop) -> None:
-        self._folder, self._loop = folder and folder / "checkpoint", loop
-        self._due, self.last = loop.seconds + CHECKPOINT_SECONDS, loop.step
+    def __init__(self, folder: Path | None, every: float, loop: Loop) -> None:
+        self._folder, self._every, self._loop = folder and folder / "checkpoint", every, loop
+        self._due, self._last = loop.seconds + every, loop.step
 
     def save_if_due(self) -> None:
+        """Save when the interval since the last time is over."""
         if self._loop.seconds >= self._due:
             self.save()
 
     def save(self) -> None:
+        """Save now."""
         loop = self._loop
         if self._folder is not None:
             rank, barrier = loop.accelerator.process_index, loop.accelerator.wait_for_everyone
             save_checkpoint(self._folder, loop.state(), loop.step, rank, barrier)
-        self._due, self.last = loop.seconds + CHECKPOINT_SECONDS, loop.step
+            self._last = loop.step
+        self._due = loop.seconds + self._every
+
+    def __str__(self) -> str:
+        return f"the last good checkpoint is of step {self._last}" if self._last else "there is no checkpoint"
+
+
+def check(model: nn.Module, trainer: Trainer, config: TrainConfig) -> None:
+    """Raise :class:`InvalidConfig` for what this machine cannot train as asked, before anything is written."""
+    state = PartialState()
+    if config.batch_size % state.num_processes:
+        raise InvalidConfig(f"batch_size {config.batch_size} is not a multiple of {state.num_processes} processes")
+    choose_precision(config.precision, allows_bf16(trainer, model), state.device)
 
 
 def fit(
@@ -226,30 +206,28 @@ def fit(
     trainer: Trainer,
     examples: Examples,
     config: TrainConfig,
-    *,
     folder: Path | None = None,
-    resume: bool = False,
-    progress: bool = False,
-    track: str | None = None,
+    upkeep: Upkeep | None = None,
 ) -> Fit:
     """Train until ``config.budget`` is spent and return the exponential moving average of the weights.
 
-    With a ``folder``, writes ``log.jsonl`` and checkpoints into it; ``resume`` goes on from the last one, exactly.
-    Raises :class:`TrainingFailed` at a loss that is not finite and :class:`Interrupted` on SIGINT or SIGTERM, after a
-    checkpoint.
+    With a ``folder``, writes ``log.jsonl`` and checkpoints into it.
+
+    Raises:
+        InvalidConfig: see :func:`check`; or the checkpoint is one of another number of processes.
+        TrainingFailed: a loss or its gradient is not finite.
+        Interrupted: SIGINT or SIGTERM, after a checkpoint.
+        StorageError: the disk refused a write.
     """
-    accelerator = Accelerator(log_with=track, project_dir=folder) if track else Accelerator()
-    if config.batch_size % accelerator.num_processes:
-        raise InvalidConfig(f"batch_size {config.batch_size} is not a multiple of {accelerator.num_processes} processes")
+    upkeep = upkeep or Upkeep()
+    check(model, trainer, config)
+    accelerator = Accelerator(mixed_precision="no", log_with=upkeep.track, project_dir=folder)
     loop = Loop(model, trainer, examples, config, accelerator)
-    if resume and folder is not None and (state := load_checkpoint(folder / "checkpoint", accelerator.process_index)):
+    if upkeep.resume and folder and (state := load_checkpoint(folder / "checkpoint", accelerator.process_index)):
         loop.load(state)
-    if track:
-        accelerator.init_trackers("genzoo", config=config.model_dump(mode="json"))
-    with Progress(config, folder, accelerator, loop.step, show=progress) as report, StopSignals() as stop:
-        _run(loop, Checkpoints(folder, loop), report, stop)
-    if track:
-        accelerator.end_training()
+    checkpoints = Checkpoints(folder, upkeep.checkpoint_seconds, loop)
+    with Progress(config, folder, accelerator, loop.step, show=upkeep.progress) as report, StopSignals() as stop:
+        _run(loop, checkpoints, report, stop)
     return _result(loop)
 
 
@@ -263,9 +241,13 @@ def _run(loop: Loop, checkpoints: Checkpoints, report: Progress, stop: StopSigna
             break
         if stopping:
             checkpoints.save()
-            raise Interrupted(f"stopped at step {loop.step}, checkpoint written: go on with --resume")
-        losses = loop.take_step(fraction)
-        _check_finite(losses, loop, checkpoints)
+            raise Interrupted(f"stopped at step {loop.step}, {checkpoints}: run the same again (train: with --resume)")
+        try:
+            losses = loop.take_step(fraction)
+        except FloatingPointError as error:
+            raise TrainingFailed(
+                f"{error} at step {loop.step + 1}; {checkpoints}: try a lower learning rate"
+            ) from error
         loop.ema.update(loop.step)
         report.update(loop.step, loop.images_seen, loop.seconds, fraction, losses)
         checkpoints.save_if_due()
@@ -273,19 +255,12 @@ def _run(loop: Loop, checkpoints: Checkpoints, report: Progress, stop: StopSigna
 
 
 def _agree(loop: Loop, stop: StopSignals) -> tuple[float, bool]:
-    """Seconds and the wish to stop as the slowest process sees them, so that all leave the loop at one step."""
+    """The mean of the seconds and whether any was asked to stop, so that all processes leave the loop at one step."""
     if loop.accelerator.num_processes == 1:
         return loop.seconds, stop.asked
     seen = torch.tensor([loop.seconds, float(stop.asked)], device=loop.accelerator.device, dtype=torch.float64)
     mean = loop.accelerator.reduce(seen, reduction="mean")
     return mean[0].item(), mean[1].item() > 0
-
-
-def _check_finite(losses: dict[str, float], loop: Loop, checkpoints: Checkpoints) -> None:
-    for name, value in losses.items():
-        if not math.isfinite(value):
-            where = f"the last good checkpoint is of step {checkpoints.last}" if checkpoints.last else "no checkpoint yet"
-            raise TrainingFailed(f"loss {name!r} is {value} at step {loop.step}; {where}: try a lower learning rate")
 
 
 def _result(loop: Loop) -> Fit:

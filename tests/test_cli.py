@@ -54,8 +54,12 @@ def library(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
     trained = SimpleNamespace(folder=Path("runs/toy-1"), sample=note("sample", "samples"))
     modules = SimpleNamespace(
-        run=SimpleNamespace(start=note("start", trained), Run=SimpleNamespace(open=note("open", trained))),
-        scoring=SimpleNamespace(evaluate=note("evaluate", Record()), save_samples=note("save_samples")),
+        run=SimpleNamespace(
+            start=note("start", trained),
+            Run=SimpleNamespace(open=note("open", trained)),
+            evaluate=note("evaluate", Record()),
+        ),
+        scoring=SimpleNamespace(save_samples=note("save_samples")),
         benchmark=SimpleNamespace(
             bench=note("bench", SimpleNamespace(table=lambda: "the table", failed=False)),
             report=note("report", Path("runs/report.html")),

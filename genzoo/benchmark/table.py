@@ -23,6 +23,7 @@ class Cell:
 
     text: str
     reading: Reading
+    places: int
     best: bool = False
 
     @property
@@ -83,9 +84,9 @@ class Table:
 
     def expected(self, column: Column) -> str:
         """What a perfect model would score, printed; empty where it is not known."""
-        readings = [row.cells[column.key].reading for row in self.rows if row.cells]
-        value = next((reading.expected for reading in readings if reading.expected is not None), None)
-        return "" if value is None else column.write(value, _places(readings, by_error=column is self.headline))
+        cells = [row.cells[column.key] for row in self.rows if row.cells]
+        known = [(cell.reading.expected, cell.places) for cell in cells if cell.reading.expected is not None]
+        return column.write(*known[0]) if known else ""
 
 
 def build(records: Iterable[Record]) -> list[Table]:
@@ -144,7 +145,7 @@ def _cells(column: Column, records: Sequence[Record], *, headline: bool) -> list
     readings = [column.read(record) for record in records]
     models = [i for i, record in enumerate(records) if record.role == "model" and readings[i].value is not None]
     places = _places(readings if headline else [readings[i] for i in models] or readings, by_error=headline)
-    cells = [Cell(_text(column, reading, places, with_error=headline), reading) for reading in readings]
+    cells = [Cell(_text(column, reading, places, with_error=headline), reading, places) for reading in readings]
     best = _best(column.better, [cells[i] for i in models]) if column.better else []
     return [replace(cell, best=i in models and cell in best) for i, cell in enumerate(cells)]
 

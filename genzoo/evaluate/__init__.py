@@ -14,7 +14,7 @@ from genzoo.evaluate.extractors import (
     load_extractor,
     register_with_torch_fidelity,
 )
-from genzoo.evaluate.features import Cache, content_hash, extract, extract_cached
+from genzoo.evaluate.features import Cache, check_images, content_hash, extract, extract_cached
 from genzoo.evaluate.likelihood import likelihood
 from genzoo.evaluate.metrics import feature_metrics, size_warnings
 from genzoo.evaluate.points import KnownDensity, floors, point_metrics
@@ -71,8 +71,9 @@ def evaluate_images(
     Raises:
         InvalidSamples: images that are not uint8, of different or of unsuitable size, or fewer than 6.
     """
-    _, height, width, channels = real.shape
-    extractor = extractor or load_extractor(default_extractor((channels, height, width)))
+    shape = check_images(real)
+    extractor = extractor or load_extractor(default_extractor(shape))
+    extractor.check_shape(check_images(fake))
     n = min(len(fake), len(real))
     real, strata = cut(real, n, seed), None if strata is None else cut(strata, n, seed)
     real_features = extract_cached(real, extractor, {} if cache is None else cache)

@@ -82,7 +82,7 @@ class Extractor:
         return "FID" if self.literature_comparable else f"FD[{self.name}@{self.sha256[:8]}]"
 
     def check_shape(self, shape: Shape) -> None:
-        """Raise :class:`InvalidSamples` unless it takes images of (channels, height, width): nothing is resized here."""
+        """Raise :class:`InvalidSamples` unless it takes images of (channels, height, width); none is resized."""
         size, num_channels = SIZES.get(self.name), shape[0]
         if size is not None and shape != size:
             raise InvalidSamples(
@@ -104,6 +104,8 @@ def default_extractor(shape: tuple[int, ...]) -> str:
 
 def load_extractor(name: str, *, weights: Path | None = None) -> Extractor:
     """The extractor called ``name``; ``weights`` is where Inception's file lies, if not in its usual place.
+
+    Without it the file is looked for at ``$GENZOO_EXTRACTOR_WEIGHTS``, then where torch-fidelity keeps it.
 
     Raises:
         UnknownName: nothing is called so.
@@ -150,9 +152,10 @@ def _download(url: str, path: Path) -> None:
 
 
 def _unavailable(why: str) -> ExtractorUnavailable:
+    sizes = ", ".join(f"{name} ({_by(size)})" for name, size in SIZES.items())
     return ExtractorUnavailable(
         f"{INCEPTION} needs {INCEPTION_FILE}, and {why}: get it from {inception.URL_INCEPTION_V3} and pass "
-        f"--extractor-weights PATH; --extractor {', '.join(SIZES)} or rand28 (any size) works now"
+        f"--extractor-weights PATH; --extractor {sizes} or rand28 (any size) works now"
     )
 
 

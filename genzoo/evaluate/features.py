@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.extractors import Extractor
+from genzoo.evaluate.extractors import Extractor, Shape
 
 Cache = MutableMapping[tuple[str, str], Tensor]
 
@@ -37,13 +37,15 @@ def _full_precision(device: torch.device) -> Iterator[None]:
         torch.set_float32_matmul_precision(before)
 
 
-def check_images(images: Tensor) -> None:
-    """Raise :class:`InvalidSamples` unless these are uint8 [n, h, w, c]."""
+def check_images(images: Tensor) -> Shape:
+    """(channels, height, width); raises :class:`InvalidSamples` unless these are uint8 [n, h, w, c]."""
     if images.dtype != torch.uint8:
         kind = str(images.dtype).removeprefix("torch.")
         raise InvalidSamples(f"images are {kind}, not uint8: quantise them first (0..255, half rounds up)")
     if images.dim() != 4:
         raise InvalidSamples(f"images have shape {tuple(images.shape)}; they must be [n, height, width, channels]")
+    _, height, width, channels = images.shape
+    return channels, height, width
 
 
 def extract(images: Tensor, extractor: Extractor, *, device: torch.device | None = None) -> Tensor:
@@ -52,13 +54,12 @@ def extract(images: Tensor, extractor: Extractor, *, device: torch.device | None
     Raises:
         InvalidSamples: images of another type, or of a size that this extractor does not take.
     """
-    check_images(images)
-    extractor.check_shape((images.shape[3], images.shape[1], images.shape[2]))
+    extractor.check_shape(check_images(images))
     device = device or torch.device("cpu")
     network = extractor.network.to(device).eval()
     with _full_precision(device):
         parts = [network(part.permute(0, 3, 1, 2).to(device)) for part in images.split(extractor.batch_size)]
-    return torch.cat(parts).float().cpu().clone()
+    return torch.cat(parts).float().cpu()
 
 
 def extract_cached(images: Tensor, extractor: Extractor, cache: Cache, *, device: torch.device | None = None) -> Tensor:

@@ -36,8 +36,7 @@ class _Reference:
     @classmethod
     def of(cls, real: Tensor) -> "_Reference":
         rows = _scaled_deviations(real)
-        root = torch.linalg.qr(rows, mode="r").R if len(rows) > rows.shape[1] else rows
-        return cls(real.mean(0), root, rows.square().sum())
+        return cls(real.mean(0), torch.linalg.qr(rows, mode="r").R, rows.square().sum())
 
     def distance(self, fake: Tensor) -> float:
         """tr (S_r S_f)^(1/2) is the sum of the square roots of the eigenvalues of R S_f R^T, which is symmetric."""

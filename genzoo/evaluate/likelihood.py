@@ -78,6 +78,7 @@ def likelihood(
     try:
         with torch.no_grad():
             method = _method(model, levels)
+            x = x.to(_device(model))
             log_likelihood = _evaluate(method, x, levels, batch_size, seed)
     except _NoLikelihoodError as error:
         return Likelihood(value=None, unit=unit, kind=NONE, reason=str(error))
@@ -88,6 +89,10 @@ def likelihood(
     loss = -log_likelihood / (1 if levels is None else x[0].numel() * math.log(2))
     se = (loss.std() / math.sqrt(len(loss))).item() if len(loss) > 1 else None
     return Likelihood(value=loss.mean().item(), unit=unit, kind=_kind(method, levels), se=se, n=len(x))
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def _method(model: nn.Module, levels: int | None) -> _Method:
@@ -124,12 +129,14 @@ def _evaluate(method: _Method, x: Tensor, levels: int | None, batch_size: int, s
 
 
 def _by_quadrature(model: Any) -> _Method:
-    """log p = -E - log Z of an energy in the plane, Z by the midpoint rule on [-8, 8]^2 with 1024 x 1024 cells."""
+    """log p = -E - log Z of an energy in the plane, Z by a lattice of 1024 x 1024 on [-8, 8]^2.
+
+    Points stand off the middle of their cells, so that no symmetric energy looks the same to every other one of them.
+    """
     if tuple(model.shape) != (2,):
         raise _NoLikelihoodError("the energy is not normalised; its partition function is summed only in the plane")
-    energy, axis = as_energy(model).energy, (torch.arange(CELLS) + 0.5) * (2 * REACH / CELLS) - REACH
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    grid = torch.cartesian_prod(axis, axis).to(device)
+    energy, axis = as_energy(model).energy, (torch.arange(CELLS) + 0.3) * (2 * REACH / CELLS) - REACH
+    grid = torch.cartesian_prod(axis, axis).to(_device(model))
     minus_energy = -torch.cat([energy(part).double().cpu() for part in grid.split(1 << 15)]).reshape(CELLS, CELLS)
     log_z = minus_energy.flatten().logsumexp(0)
     _check_quadrature(minus_energy, axis, log_z)

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -79,7 +80,7 @@ def _projections(x: Tensor) -> np.ndarray:
 
 
 def _rms(a: np.ndarray, b: np.ndarray) -> float:
-    return math.sqrt(np.square(a - b).mean(dtype=np.float64))
+    return math.sqrt(np.square(np.subtract(a, b, dtype=np.float64)).mean())
 
 
 def sliced_w2(x: Tensor, y: Tensor) -> float:
@@ -95,18 +96,20 @@ def _kernel(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> Tensor:
     return torch.stack([(square * (-0.5 / b**2)).clamp_(min=-80).exp_() for b in bandwidths]).mean(0)
 
 
-def _block_mmd2(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> float:
+def _block_mmd2(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> Estimate:
     xx, yy, xy = (_kernel(a, b, bandwidths) for a, b in ((x, x), (y, y), (x, y)))
     within_x, within_y = (k.sum(1, dtype=torch.float64) - 1 for k in (xx, yy))
-    sums = KernelSums(within_x, within_y, xy.sum(1, dtype=torch.float64), xy.sum(0, dtype=torch.float64))
-    return sums.mmd2().value
+    return KernelSums(within_x, within_y, xy.sum(1, dtype=torch.float64), xy.sum(0, dtype=torch.float64)).mmd2()
 
 
 def mmd2(x: Tensor, y: Tensor, bandwidths: Sequence[float], *, max_blocks: int | None = None) -> Estimate:
-    """The unbiased squared MMD, as a mean over disjoint blocks of 500 points, with the error of that mean."""
+    """The unbiased squared MMD: a mean over disjoint blocks of 500 points, with its error (one block: a jackknife)."""
     num_blocks = max(1, len(x) // MMD_BLOCK)
     pairs = zip(x.float().tensor_split(num_blocks), y.float().tensor_split(num_blocks), strict=True)
-    values = torch.tensor([_block_mmd2(a, b, bandwidths) for a, b in list(pairs)[:max_blocks]], dtype=torch.float64)
+    blocks = [_block_mmd2(a, b, bandwidths) for a, b in islice(pairs, max_blocks)]
+    if len(blocks) == 1:
+        return blocks[0]
+    values = torch.tensor([block.value for block in blocks], dtype=torch.float64)
     return Estimate(values.mean().item(), (values.std() / math.sqrt(len(values))).item())
 
 

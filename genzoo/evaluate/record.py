@@ -74,11 +74,15 @@ class Likelihood(_Part):
 
 
 class Code(_Part):
+    """Which GenZoo: its version, and the commit if it runs from a clone."""
+
     version: str
     git: str | None
 
 
 class Environment(_Part):
+    """Which machine and libraries evaluated; ``precision`` of the features."""
+
     python: str
     torch: str
     diffusers: str | None
@@ -97,6 +101,8 @@ class Parameters(_Part):
 
 
 class ModelPart(_Part):
+    """What was sampled; ``checkpoint`` is the sha256 of its weights. A reference row has only a name."""
+
     name: str
     plugin: str | None
     plugin_version: str | None
@@ -107,6 +113,8 @@ class ModelPart(_Part):
 
 
 class TrainingPart(_Part):
+    """What the training cost: seconds of wall time, floating-point operations, megabytes."""
+
     trainer: str
     options: Options
     budget: str
@@ -120,6 +128,8 @@ class TrainingPart(_Part):
 
 
 class DataPart(_Part):
+    """The real side: ``n`` examples of ``split``; ``levels`` is None for points."""
+
     name: str
     fingerprint: str
     split: str
@@ -129,6 +139,8 @@ class DataPart(_Part):
 
 
 class SamplingPart(_Part):
+    """The generated side: rows passed through the network for each sample, seconds, the hash of the samples."""
+
     sampler: str
     options: Options
     n: Count
@@ -140,6 +152,8 @@ class SamplingPart(_Part):
 
 
 class ExtractorPart(_Part):
+    """Whose features; ``hash`` is the sha256 of the weights file."""
+
     name: str
     hash: str
     literature_comparable: bool

@@ -1,9 +1,10 @@
 """From noise to data, by many small strokes.
 
-``ddpm`` and ``ddim`` drive diffusers' schedulers with a NoisePredictor; ``probability-flow`` and ``reverse-sde`` work on
-anything that denoises. All start from N(0, I) at the noisiest level.
+``ddpm`` and ``ddim`` drive diffusers' schedulers with a NoisePredictor; ``probability-flow`` and ``reverse-sde`` work
+on anything that denoises. All start from N(0, I) at the noisiest level.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor
 
-from genzoo.capabilities import Denoiser, NoisePredictor, NoisyScore, as_noisy_score
+from genzoo.capabilities import NoisePredictor, NoisyScore, as_noisy_score
 from genzoo.images import is_image
 
 
@@ -50,7 +51,7 @@ class DDPMSampler:
         """x_{T-1}, ..., x_0."""
         from diffusers import DDPMScheduler
 
-        scheduler = DDPMScheduler(**_process(model), variance_type="fixed_large")
+        scheduler: Any = DDPMScheduler(**_process(model), variance_type="fixed_large")
         scheduler.set_timesteps(min(self.num_steps, len(model.betas)), device=generator.device)
         yield from _scheduled(scheduler, model, _noise(model, n, generator), generator)
 
@@ -73,11 +74,24 @@ class DDIMSampler:
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
         """The visited states, from noisy to clean."""
+        scheduler = self._scheduler(model)
+        yield from _scheduled(scheduler, model, _noise(model, n, generator), generator, eta=self.eta)
+
+    def expected_std(self, model: Any, std: float) -> float:
+        """Of what N(mean, std^2) becomes at eta = 0: each step multiplies the state by a number."""
+        abar, v, scale = torch.cumprod(1 - model.betas.double(), 0).tolist(), std**2, 1.0
+        for t in self._scheduler(model).timesteps.tolist():
+            previous = t - len(abar) // self.num_steps
+            a, b = abar[t], abar[previous] if previous >= 0 else 1.0
+            scale *= (b**0.5 * a**0.5 * v + (1 - b) ** 0.5 * (1 - a) ** 0.5) / (a * v + 1 - a)
+        return scale
+
+    def _scheduler(self, model: Any) -> Any:
         from diffusers import DDIMScheduler
 
-        scheduler = DDIMScheduler(**_process(model), timestep_spacing="trailing", set_alpha_to_one=True)
-        scheduler.set_timesteps(min(self.num_steps, len(model.betas)), device=generator.device)
-        yield from _scheduled(scheduler, model, _noise(model, n, generator), generator, eta=self.eta)
+        scheduler: Any = DDIMScheduler(**_process(model), timestep_spacing="trailing", set_alpha_to_one=True)
+        scheduler.set_timesteps(min(self.num_steps, len(model.betas)), device=model.betas.device)
+        return scheduler
 
 
 def karras_sigmas(sigma_min: float, sigma_max: float, num_steps: int, rho: float = 7.0) -> Tensor:
@@ -100,10 +114,10 @@ class ProbabilityFlow:
     Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022), algorithm 1.
 
     Args:
-        num_steps: Heun steps, of two network calls each.
+        num_steps: Heun steps, of two network calls each; 30 widen a Gaussian by 2 %.
     """
 
-    num_steps: int = 20
+    num_steps: int = 30
     needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
@@ -111,28 +125,42 @@ class ProbabilityFlow:
         noisy = as_noisy_score(model)
         sigmas = karras_sigmas(noisy.sigma_min, noisy.sigma_max, self.num_steps + 1).float().to(generator.device)
         x = sigmas[0] * _noise(model, n, generator)
-        for sigma, lower in zip(sigmas, sigmas[1:], strict=False):
+        for sigma, lower in itertools.pairwise(sigmas):
             slope = -sigma * noisy.noisy_score(x, sigma)
             euler = x + (lower - sigma) * slope
             x = x + (lower - sigma) * 0.5 * (slope - lower * noisy.noisy_score(euler, lower))
             yield x
         yield x + sigmas[-1] ** 2 * noisy.noisy_score(x, sigmas[-1])
 
+    def expected_std(self, model: Any, std: float) -> float:
+        """Of what N(mean, std^2) becomes, whose score is linear: each step multiplies the state by a number."""
+        noisy, v = as_noisy_score(model), std**2
+        sigmas = karras_sigmas(noisy.sigma_min, noisy.sigma_max, self.num_steps + 1).tolist()
+        scale = sigmas[0]
+        for sigma, lower in itertools.pairwise(sigmas):
+            slope = sigma / (v + sigma**2)
+            euler = 1 + (lower - sigma) * slope
+            scale *= 1 + (lower - sigma) * 0.5 * (slope + euler * lower / (v + lower**2))
+        return scale * v / (v + sigmas[-1] ** 2)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseSDE:
-    """The reverse of dx = sqrt(d sigma^2) noise, one exact Gaussian transition per level given the denoised sample.
+    """The reverse of dx = noise of variance d sigma^2, from one noise level to the next:
 
-    x' = x + (sigma^2 - sigma'^2) grad log p(x; sigma) + sigma' sqrt(1 - sigma'^2 / sigma^2) N(0, I).
+    x' = x + (sigma^2 - sigma'^2) grad log p(x; sigma) + sqrt((sigma^2 - sigma'^2) sigma' / sigma) N(0, I).
 
-    Reference: Score-Based Generative Modeling through Stochastic Differential Equations (Song et al., 2021),
-    appendix F (ancestral sampling of the variance-exploding process).
+    The variance is the geometric mean of the two that bound the true one (beta for data of infinite spread, beta-tilde
+    for a single point): on a Gaussian, 100 steps are then 0.5 % off where either alone is 6 %.
+
+    References: Score-Based Generative Modeling through Stochastic Differential Equations (Song et al., 2021), equation
+    6; Denoising Diffusion Probabilistic Models (Ho et al., 2020), section 3.2, for the two variances.
 
     Args:
         num_steps: Network calls.
     """
 
-    num_steps: int = 200
+    num_steps: int = 100
     needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
@@ -140,8 +168,18 @@ class ReverseSDE:
         noisy = as_noisy_score(model)
         sigmas = karras_sigmas(noisy.sigma_min, noisy.sigma_max, self.num_steps).float().to(generator.device)
         x = sigmas[0] * _noise(model, n, generator)
-        for sigma, lower in zip(sigmas, sigmas[1:], strict=False):
-            drift = (sigma**2 - lower**2) * noisy.noisy_score(x, sigma)
-            x = x + drift + lower * (1 - (lower / sigma) ** 2).sqrt() * _noise(model, n, generator)
+        for sigma, lower in itertools.pairwise(sigmas):
+            drop = sigma**2 - lower**2
+            x = x + drop * noisy.noisy_score(x, sigma) + (drop * lower / sigma).sqrt() * _noise(model, n, generator)
             yield x
         yield x + sigmas[-1] ** 2 * noisy.noisy_score(x, sigmas[-1])
+
+    def expected_std(self, model: Any, std: float) -> float:
+        """Of what N(mean, std^2) becomes: each transition is a linear map plus Gaussian noise."""
+        noisy, v = as_noisy_score(model), std**2
+        sigmas = karras_sigmas(noisy.sigma_min, noisy.sigma_max, self.num_steps).tolist()
+        variance = sigmas[0] ** 2
+        for sigma, lower in itertools.pairwise(sigmas):
+            drop = sigma**2 - lower**2
+            variance = variance * (1 - drop / (v + sigma**2)) ** 2 + drop * lower / sigma
+        return variance**0.5 * v / (v + sigmas[-1] ** 2)

@@ -13,8 +13,9 @@ from genzoo.nets import encoder
 class EBM(nn.Module, Energy):
     """p(x) proportional to exp(f(x)) q(x): a net tilts a Gaussian q fitted to the data, E(x) = -f(x) - log q(x).
 
-    The Gaussian bounds the energy from below, so that no walk leaves for infinity, and is where walks start;
-    ``base = "none"`` leaves p proportional to exp(f(x)) alone, with walks from N(0, I).
+    The Gaussian bounds the energy from below, so that no walk leaves for infinity, and is where walks start; ``step``
+    is the Langevin step size that resolves data at its scale. ``base = "none"`` leaves p proportional to exp(f(x))
+    alone, with walks from the same start.
 
     References: Implicit Generation and Modeling with Energy-Based Models (Du and Mordatch, 2019); Learning
     Energy-Based Models by Diffusion Recovery Likelihood (Gao et al., 2021) and A Tale of Two Flows (Xie et al., 2022)
@@ -34,7 +35,8 @@ class EBM(nn.Module, Energy):
     ) -> None:
         super().__init__()
         self.shape, self.tilts = shape, base == "gaussian"
-        self.net = encoder(shape, 1, width or (48 if is_image(shape) else 128))
+        self.step = 0.01 if is_image(shape) else 0.002
+        self.net = encoder(shape, 1, width or (64 if is_image(shape) else 128))
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("std", torch.ones(shape))
 

@@ -10,8 +10,9 @@ from torch import Generator, Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from genzoo.capabilities import Energy, as_energy, as_score
+from genzoo.images import is_image
 from genzoo.protocols import Batch
-from genzoo_ebm.samplers import first_states, walk
+from genzoo_ebm.samplers import first_states, step_size, walk
 
 
 @dataclass(kw_only=True)
@@ -28,17 +29,18 @@ class ContrastiveDivergence:
     Args:
         lr: Learning rate.
         num_steps: Langevin steps per training step.
-        step: Langevin step size, in squared data units.
-        noise: Standard deviation of the Gaussian noise on the data, which gives a density to data that has none.
+        step: Langevin step size, in squared data units; the model's own by default, or 0.01.
+        noise: Standard deviation of the Gaussian noise on the data. Images, whose levels have no density, get by
+            default as much as one Langevin step puts on them; points none.
         buffer: Walks kept.
         restart: Probability that a walk begins anew.
         l2: Weight of the energies' squares.
     """
 
-    lr: float = 1e-3
-    num_steps: int = 20
-    step: float = 0.01
-    noise: float = 0.0
+    lr: float = 2e-3
+    num_steps: int = 5
+    step: float | None = None
+    noise: float | None = None
     buffer: int = 4096
     restart: float = 0.02
     l2: float = 0.0
@@ -57,10 +59,15 @@ class ContrastiveDivergence:
     def losses(self, model: nn.Module, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch."""
         x = next(batches).x
-        x = x + self.noise * torch.randn_like(x)
+        x = x + self._noise(model) * torch.randn_like(x)
         walked = self._walk(model, x)
         real, fake = as_energy(model).energy(torch.cat([x, walked])).chunk(2)
         yield "model", real.mean() - fake.mean() + self.l2 * (real**2 + fake**2).mean()
+
+    def _noise(self, model: Any) -> float:
+        if self.noise is not None:
+            return self.noise
+        return step_size(self.step, model) ** 0.5 if is_image(model.shape) else 0.0
 
     def _walk(self, model: nn.Module, like: Tensor) -> Tensor:
         generator = _fork(like.device)
@@ -72,7 +79,7 @@ class ContrastiveDivergence:
         x = self.walks[chosen]
         x[anew] = first_states(model, n, generator)[anew]
         model.requires_grad_(False)
-        states = walk(as_score(model), x, self.step, generator)
+        states = walk(as_score(model), x, step_size(self.step, model), generator)
         x = next(itertools.islice(states, self.num_steps - 1, None))
         model.requires_grad_(True)
         self.walks[chosen] = x

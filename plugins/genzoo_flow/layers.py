@@ -1,6 +1,7 @@
 """Invertible layers: ``forward(x) -> (z, log|det dz/dx| [n])`` and ``inverse(z) -> x``."""
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +23,28 @@ class Invertible(nn.Module):
         raise NotImplementedError
 
 
+class Chain(Invertible):
+    """One bijection after another; the log-determinants add up."""
+
+    def __init__(self, *layers: Invertible) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        log_det = x.new_zeros(len(x))
+        for layer in self.layers:
+            x, change = layer(x)
+            log_det = log_det + change
+        return x, log_det
+
+    def inverse(self, z: Tensor) -> Tensor:
+        for layer in reversed(list(self.layers)):
+            z = cast(Invertible, layer).inverse(z)
+        return z
+
+
 class ActNorm(Invertible):
-    """z = exp(s) (x + b), per channel, set so that the first batch leaves with mean 0 and variance 1.
+    """z = exp(s) (x + b), per channel; while ``waiting``, set so that what passes leaves with mean 0 and variance 1.
 
     Reference: Glow (Kingma and Dhariwal, 2018), section 3.1.
     """
@@ -34,16 +55,18 @@ class ActNorm(Invertible):
         self.bias = nn.Parameter(torch.zeros(per_channel))
         self.log_scale = nn.Parameter(torch.zeros(per_channel))
         self.pixels = math.prod(shape[1:])
+        self.waiting = False
 
     @torch.no_grad()
-    def initialize(self, x: Tensor) -> None:
-        """Take mean and standard deviation from x [n, *shape]."""
-        over = [i for i in range(x.dim()) if i != 1]
-        std, mean = torch.std_mean(x, over, correction=0, keepdim=True)
+    def _set(self, x: Tensor) -> None:
+        std, mean = torch.std_mean(x, [i for i in range(x.dim()) if i != 1], correction=0, keepdim=True)
         self.bias.copy_(-mean[0])
         self.log_scale.copy_(-(std[0] + 1e-3).log())
+        self.waiting = False
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.waiting:
+            self._set(x)
         log_det = self.log_scale.sum() * self.pixels
         return (x + self.bias) * self.log_scale.exp(), log_det.expand(len(x))
 
@@ -64,10 +87,12 @@ class Coupling(Invertible):
     def __init__(self, mask: Tensor, width: int) -> None:
         super().__init__()
         self.register_buffer("mask", mask.contiguous(), persistent=False)
-        self.net = _image_net(mask.shape[0], width) if is_image(mask.shape) else MLP([len(mask), width, width, 2 * len(mask)])
+        self.net = (
+            _image_net(mask.shape[0], width) if is_image(mask.shape) else MLP([len(mask), width, width, 2 * len(mask)])
+        )
         self.bound = nn.Parameter(torch.ones(mask.shape[0], *[1] * (mask.dim() - 1)))
-        nn.init.zeros_(self.net[-1].weight)
-        nn.init.zeros_(self.net[-1].bias)
+        for parameter in self.net[-1].parameters():
+            nn.init.zeros_(parameter)
 
     def _log_scale_and_shift(self, passed: Tensor) -> tuple[Tensor, Tensor]:
         s, t = self.net(passed).chunk(2, dim=1)

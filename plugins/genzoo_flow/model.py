@@ -1,14 +1,14 @@
 """RealNVP, for points and for images of any size."""
 
 import math
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from genzoo.capabilities import Decoder, Density, Encoder
 from genzoo.images import is_image
-from genzoo_flow.layers import ActNorm, Coupling, Invertible, Logit, Squeeze
+from genzoo_flow.layers import ActNorm, Chain, Coupling, Invertible, Logit, Squeeze
 
 
 def alternating(dimension: int, parity: int) -> Tensor:
@@ -76,13 +76,16 @@ class RealNVP(nn.Module, Density, Encoder, Decoder):
         couplings, width = couplings or (4 if picture else 12), width or (48 if picture else 64)
         self.shape, self.latent_shape = shape, (math.prod(shape),)
         bound = 1 + 1 / (levels - 1) if levels else 1.5
-        scales = stages(shape, couplings, width)
-        self.before = nn.ModuleList([Logit(bound)] if picture else [])
-        self.scales = nn.ModuleList(nn.ModuleList(scale) for scale in scales)
+        first, *others = stages(shape, couplings, width)
+        self.scales = nn.ModuleList([Chain(*([Logit(bound)] if picture else []), *first), *(Chain(*s) for s in others)])
 
+    @torch.no_grad()
     def initialize(self, x: Tensor) -> None:
         """Set every ActNorm from a batch of data, in order."""
-        self._encode(x, initialize=True)
+        for layer in self.modules():
+            if isinstance(layer, ActNorm):
+                layer.waiting = True
+        self.encode(x)
 
     def encode(self, x: Tensor) -> Tensor:
         """z = f(x), [n, dimension]."""
@@ -95,34 +98,32 @@ class RealNVP(nn.Module, Density, Encoder, Decoder):
 
     def decode(self, z: Tensor) -> Tensor:
         """x = f^-1(z), [n, *shape]."""
-        parts = self._parts(z)
-        h = parts.pop()
-        for i, scale in reversed(list(enumerate(self.scales))):
-            h = h if i == len(self.scales) - 1 else torch.cat([h, parts.pop()], dim=1)
-            for layer in reversed(scale):  # type: ignore[call-overload]
-                h = layer.inverse(h)
-        for layer in self.before:
-            h = layer.inverse(h)
+        *parts, h = self._parts(z)
+        *scales, last = self._scales()
+        h = last.inverse(h)
+        for scale, part in zip(reversed(scales), reversed(parts), strict=True):
+            h = scale.inverse(torch.cat([h, part], dim=1))
         return h
 
-    def _encode(self, x: Tensor, initialize: bool = False) -> tuple[Tensor, Tensor]:
-        log_det, parts, h = x.new_zeros(len(x)), [], x
-        for layer in self.before:
-            h, log_det = layer(h)
-        for i, scale in enumerate(self.scales):
-            for layer in scale:  # type: ignore[union-attr]
-                if initialize and isinstance(layer, ActNorm):
-                    layer.initialize(h)
-                h, change = layer(h)
-                log_det = log_det + change
-            if i < len(self.scales) - 1:
-                h, out = h.chunk(2, dim=1)
-                parts.append(out.flatten(1))
-        return torch.cat([*parts, h.flatten(1)], dim=1), log_det
+    def _encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """z and log|det df/dx|; after every scale but the last, half of the channels leave."""
+        *scales, last = self._scales()
+        parts, h, log_det = [], x, x.new_zeros(len(x))
+        for scale in scales:
+            h, change = scale(h)
+            h, part = h.chunk(2, dim=1)
+            parts.append(part.flatten(1))
+            log_det = log_det + change
+        h, change = last(h)
+        return torch.cat([*parts, h.flatten(1)], dim=1), log_det + change
+
+    def _scales(self) -> list[Chain]:
+        return cast(list[Chain], list(self.scales))
 
     def _parts(self, z: Tensor) -> list[Tensor]:
         """z split into what left after each scale, each in its own shape."""
-        shapes, shape = [], self.shape
+        shapes: list[tuple[int, ...]] = []
+        shape = self.shape
         for _ in range(len(self.scales) - 1):
             shape = (2 * shape[0], shape[1] // 2, shape[2] // 2)
             shapes.append(shape)

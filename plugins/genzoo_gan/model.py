@@ -10,8 +10,13 @@ from genzoo.images import is_image
 from genzoo.nets import decoder, encoder
 
 
+def leaky_relu() -> nn.Module:
+    """Keeps more of a gradient than SiLU where every layer shrinks it."""
+    return nn.LeakyReLU(0.2)
+
+
 class SNGAN(nn.Module, Decoder, Critic):
-    """A generator and a critic whose every layer has spectral norm 1, so that the critic is Lipschitz.
+    """A generator, and a critic that is Lipschitz: every layer has spectral norm 1, the whole is scaled by a constant.
 
     References: Generative Adversarial Nets (Goodfellow et al., 2014); Spectral Normalization for Generative
     Adversarial Networks (Miyato et al., 2018).
@@ -20,18 +25,21 @@ class SNGAN(nn.Module, Decoder, Critic):
         shape: Of one example.
         latent: Dimensions of z.
         width: Hidden units (points) or channels of the first stage (images) of the generator and of the critic.
+        lipschitz: The critic's constant; the layers alone shrink too much for logits that say anything.
     """
 
     trainer: ClassVar[str] = "adversarial"
     sampler: ClassVar[str] = "decode"
 
-    def __init__(self, shape: tuple[int, ...], *, latent: int | None = None, width: int | None = None, lipschitz: float = 10.0) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], *, latent: int | None = None, width: int | None = None, lipschitz: float = 10.0
+    ) -> None:
         super().__init__()
         picture = is_image(shape)
-        latent, width = latent or (64 if picture else 8), width or (48 if picture else 128)
+        latent, width = latent or (64 if picture else 8), width or (64 if picture else 128)
         self.shape, self.latent_shape = shape, (latent,)
         self.generator = decoder(latent, shape, width)
-        self.critic = encoder(shape, 1, width, wrap=spectral_norm)
+        self.critic = encoder(shape, 1, width, spectral_norm, leaky_relu)
         self.bound = nn.Tanh() if picture else nn.Identity()
         self.lipschitz = lipschitz
 

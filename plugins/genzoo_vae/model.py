@@ -65,7 +65,7 @@ class VAE(nn.Module, Encoder, Decoder, LowerBound):
     ) -> None:
         super().__init__()
         picture = is_image(shape)
-        latent, width = latent or (16 if picture else 2), width or (48 if picture else 128)
+        latent, width = latent or (16 if picture else 2), width or (64 if picture else 128)
         self.shape, self.latent_shape, self.levels = shape, (latent,), levels
         self.sampler = "decode" if picture else "ancestral"
         self.bounds: Literal["density", "mass"] = "mass" if levels else "density"

@@ -5,14 +5,10 @@ import copy
 import numpy as np
 import pytest
 import torch
-from toys import SOUND, Affine, Langevin, Likelihood, OfToyAlone, fails, zoo_with
+from toys import SOUND, Affine, Draw, Langevin, Likelihood, OfToyAlone, fails, zoo_with
 
-from genzoo.capabilities import (
-    Energy,
-)
 from genzoo.errors import InvalidOption, PluginError, UnknownName
-from genzoo.testing import GaussianReference, check, checks, imports_no_torch, plugin_checks
-from genzoo.testing.samplers import square
+from genzoo.testing import check, checks, imports_no_torch, plugin_checks
 
 
 @pytest.mark.parametrize("check", plugin_checks("toy", SOUND))
@@ -50,6 +46,11 @@ def test_a_model_of_images_alone_is_judged_on_images_alone():
     names = {c.name for c in checks("trainer", "likelihood", zoo)}
     assert "likelihood/trainer/resumes_exactly[toy]" in names
     assert "likelihood/trainer/learns_a_known_target[toy]" not in names
+
+
+class GlobalRandomness(Draw):
+    def steps(self, model, n, generator):
+        yield model.decode(torch.randn(n, *model.latent_shape))
 
 
 def test_check_reports_every_check_in_one_line_each():
@@ -113,8 +114,3 @@ def test_a_cheap_import_passes(tmp_path, monkeypatch):
     (tmp_path / "cheap_plugin.py").write_text("from genzoo.hookspecs import hookimpl")
     monkeypatch.syspath_prepend(tmp_path)
     imports_no_torch("cheap_plugin")
-
-
-def test_the_square_is_what_its_docstring_says():
-    assert square().centres.abs().eq(1).all()
-    assert isinstance(GaussianReference(torch.zeros(2)), Energy)

@@ -8,9 +8,7 @@ import pytest
 import torch
 from toys import Affine, Draw, Langevin, OfToyAlone, fails, run, zoo_with
 
-from genzoo.capabilities import (
-    Decoder,
-)
+from genzoo.capabilities import Decoder
 from genzoo.testing import checks
 
 

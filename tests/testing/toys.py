@@ -10,13 +10,7 @@ import torch
 from torch import nn
 from torch.optim import Adam
 
-from genzoo.capabilities import (
-    Decoder,
-    Density,
-    Encoder,
-    Score,
-    as_score,
-)
+from genzoo.capabilities import Decoder, Density, Encoder, Score, as_score
 from genzoo.hookspecs import hookimpl
 from genzoo.testing import checks
 from genzoo.zoo import Zoo
