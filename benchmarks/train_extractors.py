@@ -1,6 +1,6 @@
 """Make the weights of the built-in feature extractors: ``python benchmarks/train_extractors.py [cnn8 cnn28 rand28]``.
 
-Written to genzoo/evaluate/weights/. Fashion-MNIST comes as the four IDX files (``--fashion-mnist FOLDER``), the digits
+Written to genzoo/evaluation/weights/. Fashion-MNIST comes as the four IDX files (``--fashion-mnist FOLDER``), the digits
 from the package. Only the training splits are learned from; the accuracy on the test split is printed.
 """
 
@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genzoo.evaluate.networks import BUILT_IN, RandomConvolutions
+from genzoo.evaluation.networks import BUILT_IN, RandomConvolutions
 from genzoo.images import to_uint8
 
 ROOT = Path(__file__).parents[1] / "genzoo"
@@ -108,7 +108,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.names:
         net = make(name, arguments.fashion_mnist)
-        path = ROOT / "evaluate" / "weights" / f"{name}.safetensors"
+        path = ROOT / "evaluation" / "weights" / f"{name}.safetensors"
         save_file({key: value.contiguous() for key, value in net.state_dict().items() if value.dim()}, path)
         path.chmod(0o644)
 

@@ -52,12 +52,12 @@ class Batches:
         return Batch(batch.x.to(self._device, non_blocking=True), y)
 
     def _indices(self, number: int) -> Tensor:
-        start, taken, n = number * self._size, [], len(self._examples)
-        while (left := (number + 1) * self._size - start) > 0:
-            row = start % n
-            taken.append(self._permutation(start // n)[row : row + left])
-            start += len(taken[-1])
-        return torch.cat(taken)
+        epoch, row = divmod(number * self._size, len(self._examples))
+        rows = self._permutation(epoch)[row : row + self._size]
+        while (missing := self._size - len(rows)) > 0:
+            epoch += 1
+            rows = torch.cat([rows, self._permutation(epoch)[:missing]])
+        return rows
 
     def _permutation(self, epoch: int) -> Tensor:
         if epoch != self._epoch:

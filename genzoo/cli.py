@@ -5,6 +5,7 @@ interrupted. What goes wrong is told in one line; ``--debug`` anywhere on the li
 """
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -137,7 +138,8 @@ def train(
     from genzoo import run
 
     trained = run.start(config, out, resume=resume, track=track, progress=sys.stderr.isatty())
-    print(trained.folder)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one process speaks for all
+        print(trained.folder)
 
 
 @app.command()

@@ -22,13 +22,13 @@ from safetensors.torch import save
 from torch import nn
 from yaml import YAMLError
 
-from genzoo.capabilities import require
+from genzoo.capabilities import Conditional, require, supports
 from genzoo.config import TrainConfig, train_id
 from genzoo.data import Data, load
 from genzoo.errors import FolderInUse, RunError, UnknownName
 from genzoo.files import write_atomically, write_json, write_text
 from genzoo.protocols import Sampler, Trainer
-from genzoo.training import fit
+from genzoo.training import Upkeep, check, fit
 from genzoo.zoo import Zoo
 
 SCHEMA = "genzoo.run/1"
@@ -65,6 +65,9 @@ def prepare(zoo: Zoo, config: TrainConfig, data: Data | None = None) -> Job:
     name = config.trainer or model.trainer
     trainer = zoo.trainer(name, config.trainer_options, facts(data))
     require(model, trainer.needs, model_name=config.model, by=name)
+    if supports(model, (Conditional,)):
+        data.require_labels()
+    check(model, trainer, config)
     filled = {
         "trainer": name,
         "model_options": zoo.validate("model", config.model, config.model_options, facts(data)),
@@ -82,23 +85,23 @@ def prepare_sampler(zoo: Zoo, model: Any, model_name: str, name: str | None, opt
     return sampler
 
 
-def execute(job: Job, folder: Path, *, resume: bool = False, track: str | None = None, progress: bool = False) -> None:
-    """Train into ``folder``; only a ``resume`` goes on in a folder that already holds this run."""
-    _check_tracker(track)
-    if _claim(folder, job, resume):
+def execute(job: Job, folder: Path, upkeep: Upkeep | None = None) -> None:
+    """Train into ``folder``; only ``upkeep.resume`` goes on in a folder that already holds this run."""
+    upkeep = upkeep or Upkeep()
+    _check_tracker(upkeep.track)
+    if _claim(folder, job, upkeep.resume):
         return
     state = PartialState()
     state.wait_for_everyone()  # nobody writes before everybody has looked
     if state.is_main_process:
         write_text(folder / CONFIG, OmegaConf.to_yaml(_description(job)))
-    done = fit(
-        job.model, job.trainer, job.data.train, job.config, folder=folder, resume=resume, progress=progress, track=track
-    )
+    done = fit(job.model, job.trainer, job.data.train, job.config, folder, upkeep)
     if state.is_main_process:
         cost = {key: value for key, value in vars(done).items() if key != "model"}
         write_json(folder / COST, cost)
-        weights = {name: t.cpu().contiguous() for name, t in done.model.state_dict().items()}
-        write_atomically(folder / WEIGHTS, save(weights))
+        weights = done.model.state_dict()  # cloned below, because tied ones share memory
+        copies = {name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
+        write_atomically(folder / WEIGHTS, save(copies))
     state.wait_for_everyone()
 
 
@@ -114,8 +117,9 @@ def _description(job: Job) -> dict[str, Any]:
 
 def _claim(folder: Path, job: Job, resume: bool) -> bool:
     """Whether the run is finished already; raises where the folder belongs to something else."""
-    if folder.is_file():
-        raise FolderInUse(f"{folder} is a file: give another --out")
+    for path in (folder, *folder.parents):
+        if path.is_file():
+            raise FolderInUse(f"{path} is a file: give another --out")
     if not folder.exists() or not any(folder.iterdir()):
         return False
     if not (folder / CONFIG).exists():
@@ -147,7 +151,10 @@ def read_description(folder: Path) -> dict[str, Any]:
         found: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
     except (OSError, YAMLError, OmegaConfBaseException) as error:
         raise RunError(f"{folder / CONFIG} cannot be read: train again with another --out") from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        schema = found.get("schema") if isinstance(found, dict) else None
+    schema = found.get("schema") if isinstance(found, dict) else None
+    if schema != SCHEMA:
         raise RunError(f"{folder} has schema {schema!r}, this version reads {SCHEMA!r}: use the genzoo that made it")
+    for key in ("id", "config"):
+        if key not in found:
+            raise RunError(f"{folder / CONFIG} lacks {key!r}, somebody changed it: train again with another --out")
     return found

@@ -20,6 +20,7 @@ from genzoo.evaluation import Record, likelihood, read_images
 from genzoo.evaluation.record import ModelPart, Parameters, TrainingPart
 from genzoo.jobs import CONFIG, COST, WEIGHTS, execute, prepare, prepare_sampler, read_description
 from genzoo.sampling import Samples, draw
+from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
 DEFAULT_OUT = Path("runs")
@@ -149,11 +150,12 @@ def start(
     resume: bool = False,
     track: str | None = None,
     progress: bool = True,
+    checkpoint_seconds: float = Upkeep.checkpoint_seconds,
 ) -> Run:
     """Train what ``config`` says into ``out`` (``runs/<id>`` by default); raises before any work on a wrong request."""
     job = prepare(Zoo.load(), config)
     folder = out or DEFAULT_OUT / job.id
-    execute(job, folder, resume=resume, track=track, progress=progress)
+    execute(job, folder, Upkeep(resume, checkpoint_seconds, progress, track))
     return Run.open(folder)
 
 

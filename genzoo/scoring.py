@@ -85,8 +85,16 @@ def measure(samples: Samples, finished: Tensor, data: Data, extractor: Extractor
             f"{samples.num_not_finite} of {len(samples.x)} samples are not finite: nothing is measured"
         )
     if extractor is not None:
-        return ev.evaluate_images(finished, data.test.images(), extractor=extractor, cache=_features)
+        return _image_metrics(finished, data, extractor)
     return ev.evaluate_points(finished, data.density) if data.density else {}
+
+
+def _image_metrics(images: Tensor, data: Data, extractor: Extractor | None) -> dict[str, ev.Metric]:
+    real, strata = (
+        data.test.images(),
+        data.test.labels,
+    )  # test splits are balanced class by class, ours and the usual ones
+    return ev.evaluate_images(images, real, extractor=extractor, cache=_features, strata=strata)
 
 
 def load_extractor(name: str | None, weights: Path | None = None) -> Extractor | None:
@@ -137,7 +145,7 @@ def score_images(
             model=_named(name),
             data=data_part(data),
             extractor=extractor_part(loaded),
-            metrics=ev.evaluate_images(images, data.test.images(), extractor=loaded, cache=_features),
+            metrics=_image_metrics(images, data, loaded),
             warnings=tuple(ev.size_warnings(len(images))),
         )
     )
@@ -286,8 +294,12 @@ def code() -> Code:
     root = Path(__file__).parent.parent
     if not (root / ".git").exists():
         return Code(version=version(), git=None)
-    done = subprocess.run(["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
-    return Code(version=version(), git=done.stdout.strip() or None)
+    command = ["git", "-C", str(root), "rev-parse", "--verify", "--quiet", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return Code(version=version(), git=None)
+    return Code(version=version(), git=done.stdout.strip())
 
 
 def environment(precision: str) -> Environment:

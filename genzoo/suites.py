@@ -48,14 +48,13 @@ NamedSampler = Annotated[SamplerChoice, BeforeValidator(_name_of_sampler)]
 
 
 class SuiteRun(LoopSettings):
-    """A row of a table: what to train, and every sampler to try on it. ``label`` is its name in the table."""
+    """A row of a table: what to train, and every sampler to try on it."""
 
     model: str
     set: dict[str, Any] = Field(default_factory=dict)
     trainer: str | None = None
     trainer_set: dict[str, Any] = Field(default_factory=dict)
     samplers: list[NamedSampler] = Field(default_factory=lambda: [SamplerChoice()], min_length=1)
-    label: str | None = None
 
 
 class Table(LoopSettings):
@@ -80,11 +79,10 @@ class Suite(LoopSettings):
 
 
 class Plan(NamedTuple):
-    """One training, the sample sets that are drawn from it, and the name of its row."""
+    """One training and the sample sets that are drawn from it."""
 
     train: TrainConfig
     samples: list[SampleConfig]
-    label: str
 
 
 def load_suite(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Suite:
@@ -145,4 +143,4 @@ def _plan(suite: Suite, table: Table, run: SuiteRun, seed: int) -> Plan:
         )
         for choice in run.samplers
     ]
-    return Plan(train, samples, run.label or run.model)
+    return Plan(train, samples)

@@ -61,7 +61,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         ),
         scoring=SimpleNamespace(save_samples=note("save_samples")),
         benchmark=SimpleNamespace(
-            bench=note("bench", SimpleNamespace(table=lambda: "the table", failed=False)),
+            bench=note("bench", SimpleNamespace(table=lambda: "the table", failed=False, report=Path("report.html"))),
             report=note("report", Path("runs/report.html")),
         ),
         testing=SimpleNamespace(check=note("check", [SimpleNamespace(name="a", passed=True, reason="")])),

@@ -25,7 +25,6 @@ tables:
         set: {width: 16, lr: 1e-3}
         budget: 90s
         samplers: [ddpm, {sampler: ddim, set: {num_steps: 20}}]
-        label: small DDPM
       - {model: vae, trainer: elbo, trainer_set: {beta: 2}, batch_size: 32, precision: float32}
   - data: 8gaussians
     references: false
@@ -65,9 +64,12 @@ def test_a_run_takes_what_it_does_not_say_from_its_table_and_that_from_the_suite
 
 def test_every_run_is_planned_once_a_seed(path: Path) -> None:
     digits, points = expand(load_suite(path))
-    assert [(plan.label, plan.train.seed) for plan in digits] == [
-        ("small DDPM", 0), ("small DDPM", 1), ("vae", 0), ("vae", 1)
-    ]  # fmt: skip
+    assert [(plan.train.model, plan.train.seed) for plan in digits] == [
+        ("ddpm", 0),
+        ("ddpm", 1),
+        ("vae", 0),
+        ("vae", 1),
+    ]
     assert [plan.train.seed for plan in points] == [0, 1]
 
 

@@ -25,6 +25,7 @@ from genzoo.evaluation import Record, write_record
 from genzoo.jobs import Job, execute, prepare
 from genzoo.run import Run
 from genzoo.suites import Plan, Suite, Table, expand, load_suite
+from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
 __all__ = ["Results", "bench", "report"]
@@ -156,7 +157,7 @@ class _Work:
         folder = self.out / job.id
         if store.find_training(self.out, job.id):
             self.tell(f"{job.id}: trained before")
-        execute(job, folder, resume=True, progress=self.bars)
+        execute(job, folder, Upkeep(resume=True, progress=self.bars))
         run = Run.open(folder)
         run.data, run.zoo = job.data, self.zoo  # loaded once for the whole table
         return run

@@ -206,7 +206,7 @@ def _named(names: Sequence[str], settings: Sequence[Mapping[str, Any]], always: 
 
 def _training_settings(record: Record) -> dict[str, Any]:
     model, training = record.model, record.training
-    settings = {**model.options, "seed": model.seed, "version": model.plugin_version}
+    settings: dict[str, Any] = {**model.options, "seed": model.seed, "version": model.plugin_version}
     if training is not None:
         loop = {"trainer": training.trainer, "budget": training.budget, "batch_size": training.batch_size}
         settings |= {**training.options, **loop}

@@ -41,7 +41,7 @@ class ContrastiveDivergence:
     num_steps: int = 5
     step: float | None = None
     noise: float | None = None
-    buffer: int = 4096
+    buffer: int = 1024
     restart: float = 0.02
     l2: float = 0.0
     needs: ClassVar[tuple[type, ...]] = (Energy,)

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from genzoo.data.points import density
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate import evaluate_images, evaluate_points, gaussian, load_extractor, train_subset
-from genzoo.evaluate.checks import subset
+from genzoo.evaluation import evaluate_images, evaluate_points, gaussian, load_extractor, train_subset
+from genzoo.evaluation.checks import subset
 from genzoo.images import quantise, to_unit
 
 Digits = tuple[Tensor, Tensor, Tensor]

@@ -184,9 +184,23 @@ class Content(_Part):
 
 
 class Record(Content):
-    """A whole record; :func:`seal` makes one."""
+    """A whole record; :func:`seal` makes one. As text, one line a number."""
 
     id: str
+
+    def __str__(self) -> str:
+        sampler = f", {self.sampling.n:,} samples by {self.sampling.sampler}" if self.sampling else ""
+        head = f"{self.model.name} on {self.data.name}{sampler}: {self.reason or self.protocol}"
+        lines = [_line(name, metric.value, metric.se, metric.reason or f"{metric.better} is better")
+                 for name, metric in self.metrics.items()]  # fmt: skip
+        if (found := self.likelihood) is not None:
+            lines.append(_line(found.unit, found.value, found.se, found.reason or found.kind))
+        return "\n".join([head, *lines, *self.warnings])
+
+
+def _line(name: str, value: float | None, se: float | None, note: str) -> str:
+    number = "" if value is None else f"{value:.4g}"
+    return f"  {name:<14} {number:>10}{f' ± {se:.2g}' if se else '':<10}  {note}"
 
 
 def digest(content: dict[str, Any]) -> str:

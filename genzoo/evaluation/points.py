@@ -16,10 +16,10 @@ import torch
 from torch import Generator, Tensor
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.checks import check_rows
-from genzoo.evaluate.frechet import Estimate
-from genzoo.evaluate.mmd import KernelSums
-from genzoo.evaluate.record import Better, Metric, measured
+from genzoo.evaluation.checks import check_rows
+from genzoo.evaluation.frechet import Estimate
+from genzoo.evaluation.mmd import KernelSums
+from genzoo.evaluation.record import Better, Metric, measured
 
 NUM_DIRECTIONS = 512
 NUM_FLOOR_DRAWS = 20

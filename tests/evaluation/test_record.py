@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from genzoo.errors import RunError
-from genzoo.evaluate.record import Content, Record, comparable, measured, read_record, seal, write_record
+from genzoo.evaluation.record import Content, Record, comparable, measured, read_record, seal, write_record
 
 CONTENT: dict[str, Any] = {
     "status": "ok",

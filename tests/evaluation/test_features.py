@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.extractors import load_extractor
-from genzoo.evaluate.features import content_hash, extract, extract_cached
+from genzoo.evaluation.extractors import load_extractor
+from genzoo.evaluation.features import content_hash, extract, extract_cached
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

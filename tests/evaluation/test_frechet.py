@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.frechet import fd, fd_debiased, frechet_distance
+from genzoo.evaluation.frechet import fd, fd_debiased, frechet_distance
 
 
 def normal(n: int, d: int, seed: int) -> Tensor:

@@ -1,26 +1,26 @@
 """From samples to numbers: features once, metrics of them, likelihood, and the record. See the protocol's page.
 
->>> from genzoo.evaluate import evaluate_images
+>>> from genzoo.evaluation import evaluate_images
 >>> metrics = evaluate_images(fake, test)  # doctest: +SKIP
 >>> metrics["fd_debiased"].value, metrics["fd_debiased"].se  # doctest: +SKIP
 """
 
 from torch import Tensor
 
-from genzoo.evaluate.checks import cut
-from genzoo.evaluate.extractors import (
+from genzoo.evaluation.checks import cut
+from genzoo.evaluation.extractors import (
     Extractor,
     default_extractor,
     load_extractor,
     register_with_torch_fidelity,
 )
-from genzoo.evaluate.features import Cache, check_images, content_hash, extract, extract_cached
-from genzoo.evaluate.likelihood import likelihood
-from genzoo.evaluate.metrics import feature_metrics, size_warnings
-from genzoo.evaluate.points import KnownDensity, floors, point_metrics
-from genzoo.evaluate.record import Metric, Record, comparable, read_record, seal, write_record
-from genzoo.evaluate.references import gaussian, train_subset
-from genzoo.evaluate.samples import read_images
+from genzoo.evaluation.features import Cache, check_images, content_hash, extract, extract_cached
+from genzoo.evaluation.likelihood import likelihood
+from genzoo.evaluation.metrics import feature_metrics, size_warnings
+from genzoo.evaluation.points import KnownDensity, floors, point_metrics
+from genzoo.evaluation.record import Metric, Record, comparable, read_record, seal, write_record
+from genzoo.evaluation.references import gaussian, train_subset
+from genzoo.evaluation.samples import read_images
 
 __all__ = [
     "Cache",

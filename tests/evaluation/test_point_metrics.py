@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from genzoo.data.points import density as known_density
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.points import KnownDensity, floors, mmd2, mode_total_variation, point_metrics, sliced_w2
+from genzoo.evaluation.points import KnownDensity, floors, mmd2, mode_total_variation, point_metrics, sliced_w2
 
 N = 2000
 

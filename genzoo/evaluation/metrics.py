@@ -4,10 +4,10 @@ import math
 
 from torch import Tensor
 
-from genzoo.evaluate.checks import check_features
-from genzoo.evaluate.frechet import Estimate, fd, fd_debiased
-from genzoo.evaluate.pairs import K_CLOSED, K_STRICT, PairStatistics, pair_statistics
-from genzoo.evaluate.record import Metric, measured
+from genzoo.evaluation.checks import check_features
+from genzoo.evaluation.frechet import Estimate, fd, fd_debiased
+from genzoo.evaluation.pairs import K_CLOSED, K_STRICT, PairStatistics, pair_statistics
+from genzoo.evaluation.record import Metric, measured
 
 NORMAL_95 = 1.960
 STUDENT_95_OF_20 = 2.093  # 19 degrees of freedom, for 20 deleted blocks

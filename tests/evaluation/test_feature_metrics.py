@@ -8,7 +8,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.metrics import expected_coverage, feature_metrics, size_warnings, wilson
+from genzoo.evaluation.metrics import expected_coverage, feature_metrics, size_warnings, wilson
 
 
 def normal(n: int, d: int, seed: int) -> Tensor:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.samples import read_images
+from genzoo.evaluation.samples import read_images
 
 
 def noise(*shape: int) -> np.ndarray:

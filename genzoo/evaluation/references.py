@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.checks import subset
+from genzoo.evaluation.checks import subset
 
 
 def gaussian(train_x: Tensor, n: int, seed: int) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from genzoo.evaluate.frechet import Estimate
+from genzoo.evaluation.frechet import Estimate
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from genzoo.evaluate.checks import check_features
-from genzoo.evaluate.frechet import Estimate
-from genzoo.evaluate.mmd import KernelSums
+from genzoo.evaluation.checks import check_features
+from genzoo.evaluation.frechet import Estimate
+from genzoo.evaluation.mmd import KernelSums
 
 K_STRICT, K_CLOSED = 5, 3
 BLOCK_ELEMENTS = 1 << 21

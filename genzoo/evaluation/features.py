@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.extractors import Extractor, Shape
+from genzoo.evaluation.extractors import Extractor, Shape
 
 Cache = MutableMapping[tuple[str, str], Tensor]
 

@@ -17,16 +17,16 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from genzoo.errors import ExtractorUnavailable, UnknownName
-from genzoo.evaluate import evaluate_images, extractors
-from genzoo.evaluate.extractors import (
+from genzoo.evaluation import evaluate_images, extractors
+from genzoo.evaluation.extractors import (
     INCEPTION,
     WEIGHTS,
     default_extractor,
     load_extractor,
     register_with_torch_fidelity,
 )
-from genzoo.evaluate.features import extract
-from genzoo.evaluate.frechet import frechet_distance
+from genzoo.evaluation.features import extract
+from genzoo.evaluation.frechet import frechet_distance
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 

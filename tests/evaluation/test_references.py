@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate.references import gaussian, train_subset
+from genzoo.evaluation.references import gaussian, train_subset
 
 
 def test_the_gaussian_has_the_mean_and_covariance_of_the_data() -> None:

@@ -14,8 +14,8 @@ from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metri
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluate import pairs
-from genzoo.evaluate.pairs import PairStatistics, kid, pair_statistics
+from genzoo.evaluation import pairs
+from genzoo.evaluation.pairs import PairStatistics, kid, pair_statistics
 
 
 def normal(n: int, d: int, seed: int) -> Tensor:

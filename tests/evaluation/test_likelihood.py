@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.capabilities import Critic, Decoder, Density, Energy, LowerBound, Mass
-from genzoo.evaluate.likelihood import likelihood
+from genzoo.evaluation.likelihood import likelihood
 
 
 class UniformMass(nn.Module, Mass):

@@ -20,7 +20,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
 from genzoo.errors import ExtractorUnavailable, InvalidSamples, UnknownName
-from genzoo.evaluate.networks import BUILT_IN, MAX_CHANNELS, Classifier, RandomConvolutions
+from genzoo.evaluation.networks import BUILT_IN, MAX_CHANNELS, Classifier, RandomConvolutions
 from genzoo.files import write_atomically
 
 INCEPTION = "inception-v3-compat"

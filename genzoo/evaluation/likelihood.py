@@ -29,8 +29,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from genzoo.capabilities import Density, Energy, LowerBound, Mass, as_energy, offers, supports
-from genzoo.evaluate.checks import subset
-from genzoo.evaluate.record import Likelihood, Unit
+from genzoo.evaluation.checks import subset
+from genzoo.evaluation.record import Likelihood, Unit
 
 EXACT, VARIATIONAL, DEQUANTISED = "exact", "variational", "uniform dequantisation"
 QUADRATURE, NONE = "quadrature", "none"

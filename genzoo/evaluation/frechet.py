@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genzoo.evaluate.checks import check_features
+from genzoo.evaluation.checks import check_features
 
 NUM_BLOCKS = 20
 
