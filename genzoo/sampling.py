@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -45,9 +45,9 @@ class Counted:
         return self._tally[0]
 
     def _counting(self, method: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def call(x: Tensor, *args: Any) -> Tensor:
+        def call(x: Tensor, *args: Any, **named: Any) -> Tensor:
             self._tally[0] += len(x)
-            return method(x, *args)
+            return method(x, *args, **named)
 
         return call
 
@@ -59,19 +59,28 @@ def _members(protocols: tuple[type, ...]) -> set[str]:
 
 
 class UsedParameters:
-    """Counts the parameters of the modules that are called, which is what sampling needs of a model."""
+    """Counts the parameters of the modules that are called, which is what sampling needs of a model.
+
+    A hook goes when its module is called for the first time: calls after that are as fast as without.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._used: set[nn.Module] = {model}
-        self._hooks = [module.register_forward_pre_hook(self._note) for module in model.modules()]
+        self._hooks = {module: module.register_forward_pre_hook(self._note) for module in model.modules()}
 
     def _note(self, module: nn.Module, arguments: Any) -> None:
         self._used.add(module)
+        self._hooks.pop(module).remove()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for hook in self._hooks.values():
+            hook.remove()
 
     def count(self) -> int:
-        """The number of scalars; the hooks are removed."""
-        for hook in self._hooks:
-            hook.remove()
+        """The number of scalars so far."""
         return sum(p.numel() for module in self._used for p in module.parameters(recurse=False))
 
 
@@ -87,19 +96,18 @@ def draw(
     """``n`` samples, all randomness from ``seed``; ``watch`` sees every state of the first batch.
 
     The model is used in eval mode, without gradients of its parameters, in bfloat16 where the hardware has it and the
-    sampler's arithmetic allows it. Rows that are not finite are counted and
-    kept: a metric must see them, not a mean over the rest.
+    sampler's arithmetic allows it. Rows that are not finite are counted and kept: a metric must see them, not a mean
+    over the rest.
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     generator = Generator(device).manual_seed(seed)
     counted = Counted(model.eval().requires_grad_(False), sampler.needs)
-    used = UsedParameters(model)
     precision = choose_precision("auto", allows_bf16(sampler, model), device)
     started = time.perf_counter()
     parts = []
-    for first in range(0, n, batch_size):
-        states = sampler.steps(counted, min(batch_size, n - first), generator)
-        with torch.no_grad(), autocast(precision, device):
+    with UsedParameters(model) as used, torch.no_grad(), autocast(precision, device):
+        for first in range(0, n, batch_size):
+            states = sampler.steps(counted, min(batch_size, n - first), generator)
             parts.append(_last(states, watch if first == 0 else None).float().cpu())
     seconds = time.perf_counter() - started
     x = torch.cat(parts)

@@ -24,6 +24,7 @@ from genzoo.errors import Interrupted, InvalidConfig, TrainingFailed
 from genzoo.precision import allows_bf16, autocast, choose_precision
 from genzoo.progress import Progress, StopSignals, peak_memory_mb
 from genzoo.protocols import Trainer
+from genzoo.threads import threads_for
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,11 @@ def fit(
     if upkeep.resume and folder and (state := load_checkpoint(folder / "checkpoint", accelerator.process_index)):
         loop.load(state)
     checkpoints = Checkpoints(folder, upkeep.checkpoint_seconds, loop)
-    with Progress(config, folder, accelerator, loop.step, show=upkeep.progress) as report, StopSignals() as stop:
+    with (
+        Progress(config, folder, accelerator, loop.step, show=upkeep.progress) as report,
+        StopSignals() as stop,
+        threads_for(loop.batches.whole(0).x.numel()),
+    ):
         _run(loop, checkpoints, report, stop)
     return _result(loop)
 

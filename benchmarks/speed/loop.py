@@ -5,27 +5,26 @@
     OMP_NUM_THREADS=1 python benchmarks/speed/loop.py [--data digits] [--steps 100] [--repeats 7] [MODEL ...]
 
 Both train the same model on the same batches in the same order with the plugin's own objective and optimizers, the
-same clipping, learning rates, averaging and precision; the final weights must be equal bit for bit. The host also
-checks every loss and gradient, counts, logs and listens for signals. What is timed is the loop, without building the
-model or the checkpoint at the end. Repetitions alternate, and so does which of the two begins; a ratio is host over
-bare, the median of the repetitions with their range.
+same clipping, learning rates, averaging and precision; the averaged weights must come out equal bit for bit. The host
+also checks every loss and gradient, counts, logs and listens for signals. What is timed is the loop, without building
+the model or the checkpoint at the end. A ratio is host over bare, the median of the repetitions with their range.
 """
 
 import argparse
 import copy
 import math
-import os
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from pairs import HEADER, compare
+from torch import Tensor, nn
 
 from genzoo.config import TrainConfig, checked
-from genzoo.data import Data, load
+from genzoo.data import load
 from genzoo.jobs import Job, prepare
 from genzoo.precision import allows_bf16, choose_precision
 from genzoo.protocols import Batch
@@ -33,18 +32,19 @@ from genzoo.training import fit
 from genzoo.zoo import Zoo
 
 MODELS = ("vae", "sngan", "realnvp", "ebm", "ddpm")
-Run = tuple[nn.Module, float]
 
 
-def host(job: Job) -> Run:
+def host(start: Callable[[], Job]) -> tuple[Mapping[str, Tensor], float]:
     """The averaged weights, and the seconds of the host's loop."""
+    job = start()
     with tempfile.TemporaryDirectory() as folder:
         done = fit(job.model, job.trainer, job.data.train, job.config, Path(folder))
-    return done.model, done.seconds
+    return done.model.state_dict(), done.seconds
 
 
-def bare(job: Job) -> Run:
+def bare(start: Callable[[], Job]) -> tuple[Mapping[str, Tensor], float]:
     """The averaged weights, and the seconds of the loop that one writes by hand."""
+    job = start()
     model, trainer, config = job.model.train(), job.trainer, job.config
     steps = int(config.budget.amount)
     bf16 = choose_precision(config.precision, allows_bf16(trainer, model), torch.device("cpu")) == "bf16"
@@ -53,9 +53,9 @@ def bare(job: Job) -> Run:
         trainer.initialize(model, next(batches(job)))
     torch.manual_seed(config.seed * 1_000_003)
     average = copy.deepcopy(model).eval().requires_grad_(False)
+    averages, weights = list(average.state_dict().values()), list(model.state_dict().values())
     optimizers = trainer.optimizers(model)
     rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in optimizers.items()}
-    averages, weights = list(average.state_dict().values()), list(model.state_dict().values())
     data = batches(job)
     started = time.perf_counter()
     for step in range(steps):
@@ -76,7 +76,7 @@ def bare(job: Job) -> Run:
             optimizers[name].step()
         with torch.no_grad():
             torch._foreach_lerp_(averages, weights, 1 - (1 - 1 / (step + 1)) ** (1 / config.ema))
-    return average, time.perf_counter() - started
+    return average.state_dict(), time.perf_counter() - started
 
 
 def batches(job: Job) -> Iterator[Batch]:
@@ -90,19 +90,6 @@ def batches(job: Job) -> Iterator[Batch]:
         order = order[size:]
 
 
-def compare(start: Callable[[], Job], repeats: int) -> tuple[list[float], float, bool]:
-    """Ratios host / bare, the median seconds of the bare loop, and whether the weights came out the same."""
-    ratios, seconds, same = [], [], True
-    for number in range(repeats):
-        pair = {way: way(start()) for way in ((host, bare) if number % 2 else (bare, host))}
-        (model, host_seconds), (bare_model, bare_seconds) = pair[host], pair[bare]
-        ratios.append(host_seconds / bare_seconds)
-        seconds.append(bare_seconds)
-        mine, theirs = model.state_dict(), bare_model.state_dict()
-        same = same and all(torch.equal(value, theirs[name]) for name, value in mine.items())
-    return ratios, statistics.median(seconds), same
-
-
 def main() -> None:
     """Print one line a model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -113,19 +100,11 @@ def main() -> None:
     asked = parser.parse_args()
     zoo, data = Zoo.load(), load(asked.data)
     print(f"{asked.data}, {asked.steps} steps, {asked.repeats} repetitions, {torch.get_num_threads()} threads")
-    print("model      host/bare  (range)          ms a bare step  same weights  load")
+    print(f"{'model':10} {HEADER}")
     for model in asked.models:
-        values = {"model": model, "data": asked.data, "budget": f"{asked.steps}steps"}
-        ratios, seconds, same = compare(starter(zoo, checked(TrainConfig, values, model), data), asked.repeats)
-        spread = f"({min(ratios):.3f} to {max(ratios):.3f})"
-        each = 1000 * seconds / asked.steps
-        load_now = os.getloadavg()[0]
-        print(f"{model:10} {statistics.median(ratios):<10.3f} {spread:16} {each:<15.2f} {same!s:13} {load_now:.1f}")
-
-
-def starter(zoo: Zoo, config: TrainConfig, data: Data) -> Callable[[], Job]:
-    """What makes the same untrained model and trainer again and again."""
-    return lambda: prepare(zoo, config, data)
+        config = checked(TrainConfig, {"model": model, "data": asked.data, "budget": f"{asked.steps}steps"}, model)
+        start = partial(prepare, zoo, config, data)
+        print(f"{model:10} {compare(partial(host, start), partial(bare, start), asked.repeats)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ class RealNVP(nn.Module, Density, Encoder, Decoder):
     ) -> None:
         super().__init__()
         picture = is_image(shape)
-        couplings, width = couplings or (4 if picture else 12), width or (48 if picture else 64)
+        couplings, width = couplings or (4 if picture else 12), width or (32 if picture else 64)
         self.shape, self.latent_shape = shape, (math.prod(shape),)
         bound = 1 + 1 / (levels - 1) if levels else 1.5
         first, *others = stages(shape, couplings, width)

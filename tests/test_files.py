@@ -1,0 +1,79 @@
+"""Files appear whole or not at all, and a disk that refuses is told in one line."""
+
+import json
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from genzoo.errors import StorageError
+from genzoo.files import append_line, write_atomically, write_json, write_text
+
+
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """The system refuses to let a file grow beyond ``size`` bytes: the write fails half way, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_is_written_into_folders_that_are_made_for_it(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a" / "b" / "c", b"content")
+    assert (tmp_path / "a" / "b" / "c").read_bytes() == b"content"
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    write_text(tmp_path / "note", "old")
+    write_text(tmp_path / "note", "schön")
+    assert (tmp_path / "note").read_text(encoding="utf-8") == "schön"
+    assert os.listdir(tmp_path) == ["note"]
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path) -> None:
+    write_text(tmp_path / "note", "old")
+    with full_disk(1000), pytest.raises(StorageError) as caught:
+        write_atomically(tmp_path / "note", b"x" * 5000)
+    assert str(caught.value).startswith(f"cannot write {tmp_path / 'note'}: File too large; what was written before")
+    assert "\n" not in str(caught.value) and caught.value.status == 1
+    assert (tmp_path / "note").read_text() == "old"
+    assert os.listdir(tmp_path) == ["note"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_told_in_one_line(tmp_path: Path) -> None:
+    write_text(tmp_path / "note", "mine")
+    with pytest.raises(StorageError, match="cannot write"):
+        write_text(tmp_path / "note" / "below", "text")
+    assert (tmp_path / "note").read_text() == "mine"
+
+
+def test_lines_are_added_one_after_another(tmp_path: Path) -> None:
+    append_line(tmp_path / "log", "one")
+    append_line(tmp_path / "log", "two")
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_a_line_that_does_not_fit_is_told_in_one_line() -> None:
+    with pytest.raises(StorageError, match="cannot write /dev/full: No space left on device; what was written before"):
+        append_line(Path("/dev/full"), "one")
+
+
+def test_json_is_indented_text_without_escapes(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"name": "schön", "list": [1, 2.5]})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert "schön" in text and text.endswith("}\n") and "\n  " in text
+    assert json.loads(text) == {"name": "schön", "list": [1, 2.5]}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_json_has_no_numbers_that_are_none(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"value": value})
+    assert not (tmp_path / "a.json").exists()
