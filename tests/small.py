@@ -1,10 +1,7 @@
 """A model of one point and data of few rows: trainings whose every number is known."""
 
-import os
-import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -12,10 +9,8 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from genzoo.config import TrainConfig, checked
-from genzoo.data import load
-from genzoo.jobs import execute, prepare
+from genzoo.jobs import Job, prepare
 from genzoo.protocols import Batch
-from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
 FAMILIES: dict[str, dict[str, Any]] = {
@@ -82,22 +77,6 @@ def family(model: str, **changes: Any) -> TrainConfig:
     return checked(TrainConfig, {"model": model, **short, **changes}, "test")
 
 
-def train_until_killed(config: TrainConfig, folder: Path, step: int) -> None:
-    """Train with a checkpoint after every step; the process kills itself where ``step`` has taken its first loss."""
-    job = prepare(Zoo.load(), config)
-    losses, begun = job.trainer.losses, []
-
-    def doomed(*arguments: Any) -> Iterator[tuple[str, Tensor]]:
-        begun.append(step)
-        for item in losses(*arguments):
-            yield item
-            if len(begun) == step:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    object.__setattr__(job.trainer, "losses", doomed)  # trainers may be frozen
-    execute(job, folder, Upkeep(checkpoint_seconds=0))
-
-
-def job(config: TrainConfig) -> Any:
+def job(config: TrainConfig) -> Job:
     """What ``config`` says, checked."""
-    return prepare(Zoo.load(), config, load(config.data))
+    return prepare(Zoo.load(), config)

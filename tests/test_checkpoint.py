@@ -1,10 +1,8 @@
 """Checkpoints: any tree there and back bit for bit, always complete, and never a pickle."""
 
 import json
-import multiprocessing
 import os
 import pickletools
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_files import full_disk
+from mishaps import full_disk, killed, write_half_a_checkpoint
 
 from genzoo.checkpoint import LATEST, load_checkpoint, pack, read_tree, save_checkpoint, unpack, write_tree
 from genzoo.errors import RunError, StorageError
@@ -104,19 +102,9 @@ def test_every_process_writes_before_one_says_that_it_is_complete(tmp_path: Path
     assert [load_checkpoint(tmp_path, rank) for rank in (0, 1)] == ["of 0", "of 1"]
 
 
-def killed_while_writing(folder: Path) -> None:
-    def die() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    save_checkpoint(folder, "new", 2, 0, die)  # its part is written, ``latest.json`` is not
-
-
 def test_whatever_kills_the_process_a_complete_checkpoint_stays(tmp_path: Path) -> None:
     save(tmp_path, "old", 1)
-    process = multiprocessing.get_context("forkserver").Process(target=killed_while_writing, args=(tmp_path,))
-    process.start()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    assert killed(write_half_a_checkpoint, tmp_path)
     assert (tmp_path / "2").exists() and load_checkpoint(tmp_path, 0) == "old"
 
 

@@ -2,26 +2,13 @@
 
 import json
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from mishaps import full_disk
 
 from genzoo.errors import StorageError
 from genzoo.files import append_line, write_atomically, write_json, write_text
-
-
-@contextmanager
-def full_disk(size: int) -> Iterator[None]:
-    """The system refuses to let a file grow beyond ``size`` bytes: the write fails half way, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_is_written_into_folders_that_are_made_for_it(tmp_path: Path) -> None:

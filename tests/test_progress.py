@@ -18,7 +18,9 @@ from genzoo.errors import StorageError
 from genzoo.progress import LOG_POINTS, Progress, StopSignals, peak_memory_mb
 
 
-def progress(folder: Path | None, step: int = 0, *, accelerator: Accelerator | None = None, show: bool = False) -> Progress:
+def progress(
+    folder: Path | None, step: int = 0, *, accelerator: Accelerator | None = None, show: bool = False
+) -> Progress:
     return Progress(config(), folder, accelerator or Accelerator(), step, show=show)
 
 
@@ -95,8 +97,8 @@ def test_nothing_is_written_without_a_folder_nor_by_other_processes(
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "log.jsonl").symlink_to("/dev/full")
     report = progress(tmp_path)
+    (tmp_path / "log.jsonl").symlink_to("/dev/full")
     with pytest.raises(StorageError, match=r"cannot write .*log\.jsonl: No space left on device"):
         run(report, 1, 1)
 
@@ -122,7 +124,12 @@ def test_trackers_get_the_settings_as_numbers_and_text_and_then_the_losses() -> 
     with progress(None, accelerator=Accelerator(log_with=notebook)) as report:
         run(report, 2, 2)
         assert not notebook.finished
-    assert {"model": "point", "batch_size": 4, "budget": "20steps", "model_options": "{}"}.items() <= notebook.settings.items()
+    assert {
+        "model": "point",
+        "batch_size": 4,
+        "budget": "20steps",
+        "model_options": "{}",
+    }.items() <= notebook.settings.items()
     assert all(isinstance(value, int | float | str) for value in notebook.settings.values())
     assert notebook.values == [({"loss/model": 1.0}, 1), ({"loss/model": 2.0}, 2)]
     assert notebook.finished

@@ -38,7 +38,7 @@ class ContrastiveDivergence:
     """
 
     lr: float = 2e-3
-    num_steps: int = 5
+    num_steps: int = 10
     step: float | None = None
     noise: float | None = None
     buffer: int = 1024
