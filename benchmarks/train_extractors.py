@@ -1,6 +1,6 @@
 """Make the weights of the built-in feature extractors: ``python benchmarks/train_extractors.py [cnn8 cnn28 rand28]``.
 
-Written to genzoo/evaluation/weights/. Fashion-MNIST comes as the four IDX files (``--fashion-mnist FOLDER``), the digits
+Written to genzoo/evaluation/weights/. Fashion-MNIST is the four IDX files (``--fashion-mnist FOLDER``), the digits
 from the package. Only the training splits are learned from; the accuracy on the test split is printed.
 """
 

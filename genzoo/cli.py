@@ -135,9 +135,12 @@ def train(
     """
     what = {"model": model, "data": data, "trainer": trainer, "budget": budget, "seed": seed}
     config = _train_config(what, settings or ())
+    from genzoo.data import load
+
+    loaded = load(config.data, size=config.size)  # before torch is imported: a wrong path is told at once
     from genzoo import run
 
-    trained = run.start(config, out, resume=resume, track=track, progress=sys.stderr.isatty())
+    trained = run.start(config, out, data=loaded, resume=resume, track=track, progress=sys.stderr.isatty())
     if os.environ.get("RANK", "0") == "0":  # under torchrun one process speaks for all
         print(trained.folder)
 

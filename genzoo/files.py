@@ -26,8 +26,10 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """Add a line to a log; a reader must expect the last one to be cut off. Raises :class:`StorageError`."""
-    with _writing(path), path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
 
 
 @contextmanager

@@ -33,7 +33,7 @@ class Progress:
         hide = None if show and accelerator.is_main_process else True  # None: where standard error is no terminal
         self._bar = tqdm(total=100.0, desc=f"{config.model} on {config.data}", bar_format=BAR, disable=hide, leave=True)
         self._sums: dict[str, float] = {}
-        self._since, self._next, self._shown = 0, 0.0, (0, 0.0)
+        self._since, self._mark, self._shown = 0, -1, (0, 0.0)
 
     def _trim(self, step: int) -> None:
         """Forget the lines after the checkpoint that this training goes on from."""
@@ -46,8 +46,8 @@ class Progress:
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._since += 1
-        if fraction >= self._next:
-            self._next = (int(fraction * LOG_POINTS) + 1) / LOG_POINTS
+        if (mark := int(fraction * LOG_POINTS)) > self._mark:
+            self._mark = mark
             self._write(step, images, seconds, fraction)
 
     def _write(self, step: int, images: int, seconds: float, fraction: float) -> None:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 @dataclass(frozen=True)
 class Batch:
-    """Training examples: ``x`` [n, *shape], images in [-1, 1] or points at unit scale; ``y`` [n] class indices or None."""
+    """Training examples: ``x`` [n, *shape], images in [-1, 1] or points at unit scale; ``y`` [n] classes or None."""
 
     x: Tensor
     y: Tensor | None = None

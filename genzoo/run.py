@@ -147,13 +147,17 @@ def start(
     config: TrainConfig,
     out: Path | None = None,
     *,
+    data: Data | None = None,
     resume: bool = False,
     track: str | None = None,
     progress: bool = True,
     checkpoint_seconds: float = Upkeep.checkpoint_seconds,
 ) -> Run:
-    """Train what ``config`` says into ``out`` (``runs/<id>`` by default); raises before any work on a wrong request."""
-    job = prepare(Zoo.load(), config)
+    """Train what ``config`` says into ``out`` (``runs/<id>`` by default); raises before any work on a wrong request.
+
+    ``data`` is the data set that ``config`` names, where it is loaded already.
+    """
+    job = prepare(Zoo.load(), config, data)
     folder = out or DEFAULT_OUT / job.id
     execute(job, folder, Upkeep(resume, checkpoint_seconds, progress, track))
     return Run.open(folder)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import genzoo
 from genzoo import evaluation as ev
-from genzoo.config import SampleConfig, sample_id
+from genzoo.config import SampleConfig, TrainConfig, sample_id
 from genzoo.data import Data
 from genzoo.errors import GenZooError, InvalidSamples
 from genzoo.evaluation.extractors import Extractor
@@ -205,7 +205,7 @@ def record(
 
 
 def reference(role: Reference, data: Data, config: SampleConfig, out: Path) -> ev.Record:
-    """The record of ``gaussian``, a Gaussian fitted to the training data, or of ``train-vs-test``, some of that data."""
+    """The record of ``gaussian``, a Gaussian fitted to the training data, or of ``train-vs-test``, some of it."""
     name, n = REFERENCES[role], config.num_samples or protocol_samples(data)
     extractor = load_extractor(extractor_name(data, config.extractor))
     samples = Samples(_reference_samples(role, data, n, config.seed), None, None, 0, 0)
@@ -230,9 +230,19 @@ def _reference_samples(role: Reference, data: Data, n: int, seed: int) -> Tensor
     return x if role == "ceiling" else ev.gaussian(x, n, seed)
 
 
-def failed(run: Any, config: Any, data: Data, error: Exception) -> ev.Record:
+def failed(run: TrainConfig, config: SampleConfig, data: Data, error: Exception) -> ev.Record:
     """The record of a run that could not be finished: a row with its reason."""
     reason = str(error) if isinstance(error, GenZooError) else f"{type(error).__name__}: {error}"
+    nothing = SamplingPart(
+        sampler=str(config.sampler),
+        options=config.options,
+        n=0,
+        seed=config.seed,
+        calls_per_sample=None,
+        seconds=None,
+        num_not_finite=0,
+        sha256=None,
+    )
     return ev.seal(
         Content(
             status="failed",
@@ -242,12 +252,9 @@ def failed(run: Any, config: Any, data: Data, error: Exception) -> ev.Record:
             environment=environment("float32"),
             model=_named(run.model, run.model_options, run.seed),
             data=data_part(data),
-            sampling=SamplingPart(
-                sampler=config.sampler or "default", options=config.options, n=0, seed=config.seed, calls_per_sample=None,
-                seconds=None, num_not_finite=0, sha256=None,
-            ),
+            sampling=nothing,
         )
-    )  # fmt: skip
+    )
 
 
 def _named(name: str, options: Mapping[str, Any] | None = None, seed: int | None = None) -> ModelPart:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -75,6 +76,11 @@ def family(model: str, **changes: Any) -> TrainConfig:
     """A short training of a built-in model, small, on points unless changed."""
     short = {"data": "8gaussians", "budget": "12steps", "batch_size": 16, "model_options": FAMILIES[model]}
     return checked(TrainConfig, {"model": model, **short, **changes}, "test")
+
+
+def names(folder: Path) -> list[str]:
+    """What is in a folder."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def job(config: TrainConfig) -> Job:

@@ -57,7 +57,7 @@ def test_processes_share_out_each_batch_between_them(world: int) -> None:
     for number in range(7):
         shares = [next(part).x.tolist() for part in parts]
         assert {len(share) for share in shares} == {6 // world}
-        assert sorted(sum(shares, [])) == sorted(whole.whole(number).x.tolist())
+        assert sorted(row for share in shares for row in share) == sorted(whole.whole(number).x.tolist())
 
 
 def test_looking_at_a_whole_batch_draws_nothing() -> None:

@@ -154,6 +154,7 @@ def test_train_hands_over_a_checked_configuration(
     sets = ["schedule=cosine", "lr=1e-3", "model.width=16", "batch_size=32"]
     assert printed(capsys, *words, *(word for setting in sets for word in ("--set", setting))) == "runs/toy-1\n"
     ((name, (config, out), named),) = library.calls
+    assert named.pop("data").name == "digits"
     assert (name, out, named) == ("start", Path("here"), {"resume": True, "track": None, "progress": False})
     assert (config.model, config.data, config.trainer, config.seed) == ("toy", "digits", None, 3)
     assert config.budget == Budget(500, "steps")
@@ -216,14 +217,16 @@ def test_evaluate_prints_the_record(library: SimpleNamespace, capsys: pytest.Cap
 def test_bench_prints_the_table_and_its_status_says_whether_all_went_well(
     library: SimpleNamespace, capsys: pytest.CaptureFixture[str], failed: bool, status: int
 ) -> None:
-    library.benchmark.bench = library.note("bench", SimpleNamespace(table=lambda: "the table", failed=failed))
+    library.benchmark.bench = library.note(
+        "bench", SimpleNamespace(table=lambda: "the table", failed=failed, report="r.html")
+    )
     words = ["bench", "digits", "--out", "here", "--set", "budget=5s", "--only", "ddpm*"]
-    assert printed(capsys, *words, status=status) == "the table\n"
+    assert printed(capsys, *words, status=status) == "the table\n\nreport: r.html\n"
     assert library.calls == [("bench", ("digits", Path("here"), ["budget=5s"], "ddpm*"), {})]
 
 
 def test_quickstart_is_the_suite_of_that_name(library: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
-    assert printed(capsys, "quickstart") == "the table\n"
+    assert printed(capsys, "quickstart") == "the table\n\nreport: report.html\n"
     assert library.calls == [("bench", ("quickstart", None, (), None), {})]
 
 

@@ -1,11 +1,11 @@
 """Files appear whole or not at all, and a disk that refuses is told in one line."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from mishaps import full_disk
+from small import names
 
 from genzoo.errors import StorageError
 from genzoo.files import append_line, write_atomically, write_json, write_text
@@ -20,7 +20,7 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
     write_text(tmp_path / "note", "old")
     write_text(tmp_path / "note", "schön")
     assert (tmp_path / "note").read_text(encoding="utf-8") == "schön"
-    assert os.listdir(tmp_path) == ["note"]
+    assert names(tmp_path) == ["note"]
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_half_written(tmp_path: Path
     assert str(caught.value).startswith(f"cannot write {tmp_path / 'note'}: File too large; what was written before")
     assert "\n" not in str(caught.value) and caught.value.status == 1
     assert (tmp_path / "note").read_text() == "old"
-    assert os.listdir(tmp_path) == ["note"]
+    assert names(tmp_path) == ["note"]
 
 
 def test_a_file_in_the_place_of_a_folder_is_told_in_one_line(tmp_path: Path) -> None:
@@ -41,9 +41,9 @@ def test_a_file_in_the_place_of_a_folder_is_told_in_one_line(tmp_path: Path) -> 
 
 
 def test_lines_are_added_one_after_another(tmp_path: Path) -> None:
-    append_line(tmp_path / "log", "one")
-    append_line(tmp_path / "log", "two")
-    assert (tmp_path / "log").read_text() == "one\ntwo\n"
+    append_line(tmp_path / "run" / "log", "one")
+    append_line(tmp_path / "run" / "log", "two")
+    assert (tmp_path / "run" / "log").read_text() == "one\ntwo\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")

@@ -1,9 +1,11 @@
 """What a training tells while it runs, and how it hears that it should stop."""
 
+import io
 import json
 import math
 import os
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,14 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker
-from small import config
+from small import config, names
 
 from genzoo.errors import StorageError
 from genzoo.progress import LOG_POINTS, Progress, StopSignals, peak_memory_mb
 
 
-def progress(
-    folder: Path | None, step: int = 0, *, accelerator: Accelerator | None = None, show: bool = False
-) -> Progress:
-    return Progress(config(), folder, accelerator or Accelerator(), step, show=show)
+def progress(folder: Path | None, step: int = 0, *, tracker: Any = None, show: bool = False) -> Progress:
+    return Progress(config(), folder, Accelerator(log_with=tracker), step, show=show)
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def test_nothing_is_written_without_a_folder_nor_by_other_processes(
     monkeypatch.setattr(Accelerator, "is_main_process", False)
     with progress(tmp_path) as report:
         run(report, 3, 3)
-    assert os.listdir(tmp_path) == []
+    assert names(tmp_path) == []
 
 
 def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
@@ -103,33 +103,37 @@ def test_a_full_disk_is_told_in_one_line(tmp_path: Path) -> None:
         run(report, 1, 1)
 
 
-def test_the_bar_shows_model_data_losses_and_rate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report = progress(None)
-    report._bar.disable = False  # standard error is no terminal here
-    with report:
-        run(report, 10, 10)
-        assert report._bar.n == pytest.approx(90)
-    told = capsys.readouterr().err
-    assert "point on rows" in told and "model 10 16 img/s" in told
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
-def test_no_bar_where_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    with progress(None) as report:
+def test_the_bar_shows_model_data_share_losses_and_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with progress(None, show=True) as report:
         run(report, 10, 10)
-    assert capsys.readouterr().err == ""
+        told = terminal.getvalue()
+    assert "point on rows  90%" in told and "model 10 16 img/s" in told
+    assert "100%" not in told and "100%" in terminal.getvalue()
+
+
+@pytest.mark.parametrize(("show", "stream"), [(False, Terminal()), (True, io.StringIO())])
+def test_no_bar_where_none_is_asked_for_or_nobody_looks(
+    monkeypatch: pytest.MonkeyPatch, show: bool, stream: io.StringIO
+) -> None:
+    monkeypatch.setattr(sys, "stderr", stream)
+    with progress(None, show=show) as report:
+        run(report, 10, 10)
+    assert stream.getvalue() == ""
 
 
 def test_trackers_get_the_settings_as_numbers_and_text_and_then_the_losses() -> None:
     notebook = Notebook()
-    with progress(None, accelerator=Accelerator(log_with=notebook)) as report:
+    with progress(None, tracker=notebook) as report:
         run(report, 2, 2)
         assert not notebook.finished
-    assert {
-        "model": "point",
-        "batch_size": 4,
-        "budget": "20steps",
-        "model_options": "{}",
-    }.items() <= notebook.settings.items()
+    told = {"model": "point", "batch_size": 4, "budget": "20steps", "model_options": "{}"}
+    assert told.items() <= notebook.settings.items()
     assert all(isinstance(value, int | float | str) for value in notebook.settings.values())
     assert notebook.values == [({"loss/model": 1.0}, 1), ({"loss/model": 2.0}, 2)]
     assert notebook.finished
@@ -137,7 +141,7 @@ def test_trackers_get_the_settings_as_numbers_and_text_and_then_the_losses() -> 
 
 def test_trackers_are_finished_after_an_error_too() -> None:
     notebook = Notebook()
-    with pytest.raises(KeyError), progress(None, accelerator=Accelerator(log_with=notebook)):
+    with pytest.raises(KeyError), progress(None, tracker=notebook):
         raise KeyError
     assert notebook.finished
 

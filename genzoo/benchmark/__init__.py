@@ -155,8 +155,10 @@ class _Work:
 
     def _trained(self, job: Job) -> Run:
         folder = self.out / job.id
-        if store.find_training(self.out, job.id):
-            self.tell(f"{job.id}: trained before")
+        done = store.find_training(self.out, job.id)
+        self.tell(
+            f"{job.config.model} on {job.data.name}: {'trained before' if done else f'training, {job.config.budget}'}"
+        )
         execute(job, folder, Upkeep(resume=True, progress=self.bars))
         run = Run.open(folder)
         run.data, run.zoo = job.data, self.zoo  # loaded once for the whole table
@@ -167,7 +169,7 @@ class _Work:
         entry = store.find_samples(self.out, job.id, folder.name)
         if entry is not None:
             return entry.record
-        self.tell(f"  sampling {config.num_samples:,} with {config.sampler}")
+        self.tell(f"  drawing {config.num_samples:,} samples with {config.sampler}")
         try:
             return run.score(config)
         except (Interrupted, StorageError):
