@@ -111,7 +111,7 @@ class Run:
         sampler = self.zoo.sampler(str(config.sampler), config.options)
         samples = draw(sampler, self.model, config.num_samples or 0, config.seed)
         folder = scoring.folder_of(self.zoo, self.folder, self.id, config)
-        found = likelihood(self.model, self.data.test.x(), self.data.levels)
+        found = likelihood(self.model, scoring.held_out(self.data), self.data.levels)
         subject = scoring.Subject("model", self._model_part(samples), self._training_part(), self.cost["precision"])
         return scoring.record(subject, config, samples, self.data, folder, extractor=extractor, likelihood=found)
 

@@ -1,20 +1,14 @@
 """From a model, or a set of samples, to a record: draw, store, measure, describe."""
 
-import importlib.metadata
 import io
-import platform
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 
-import genzoo
 from genzoo import evaluation as ev
 from genzoo.config import SampleConfig, TrainConfig, sample_id
 from genzoo.data import Data
@@ -22,10 +16,8 @@ from genzoo.errors import GenZooError, InvalidSamples
 from genzoo.evaluation.extractors import Extractor
 from genzoo.evaluation.record import (
     PROTOCOL,
-    Code,
     Content,
     DataPart,
-    Environment,
     ExtractorPart,
     Likelihood,
     ModelPart,
@@ -35,11 +27,12 @@ from genzoo.evaluation.record import (
 from genzoo.files import write_atomically
 from genzoo.images import grid, is_image, quantise
 from genzoo.jobs import prepare_sampler
+from genzoo.provenance import code, environment, version
 from genzoo.sampling import Samples
 from genzoo.scatter import scatter
 from genzoo.zoo import Zoo
 
-NUM_POINTS, MAX_IMAGES = 10_000, 10_000
+NUM_POINTS, MAX_IMAGES, LIKELIHOOD_IMAGES = 10_000, 10_000, 256
 Reference = Literal["floor", "ceiling"]
 _features: ev.Cache = {}
 
@@ -97,6 +90,12 @@ def _image_metrics(images: Tensor, data: Data, extractor: Extractor | None) -> d
     return ev.evaluate_images(images, real, extractor=extractor, cache=_features, strata=strata)
 
 
+def held_out(data: Data) -> Tensor:
+    """The test examples that likelihoods are taken of: 256 fixed images, or all points."""
+    rows = ev.train_subset(len(data.test), LIKELIHOOD_IMAGES if is_image(data.shape) else len(data.test), seed=0)
+    return data.test.batch(rows).x
+
+
 def load_extractor(name: str | None, weights: Path | None = None) -> Extractor | None:
     """The extractor of that name, None for points."""
     return ev.load_extractor(name, weights=weights) if name else None
@@ -143,7 +142,7 @@ def score_images(
             code=code(),
             environment=environment("float32"),
             model=_named(name),
-            data=data_part(data),
+            data=data_part(data, len(images)),
             extractor=extractor_part(loaded),
             metrics=_image_metrics(images, data, loaded),
             warnings=tuple(ev.size_warnings(len(images))),
@@ -192,7 +191,7 @@ def record(
             environment=environment(subject.precision),
             model=subject.model,
             training=subject.training,
-            data=data_part(data),
+            data=data_part(data, len(samples.x)),
             sampling=sampling,
             extractor=extractor_part(extractor),
             metrics=metrics,
@@ -269,13 +268,13 @@ def _named(name: str, options: Mapping[str, Any] | None = None, seed: int | None
     )
 
 
-def data_part(data: Data) -> DataPart:
-    """Which examples stand on the real side."""
+def data_part(data: Data, num_samples: int | None = None) -> DataPart:
+    """Which examples stand on the real side: as many as there are samples, where there are that many."""
     return DataPart(
         name=data.name,
         fingerprint=data.fingerprint,
         split="test",
-        n=protocol_samples(data),
+        n=min(num_samples or protocol_samples(data), len(data.test)),
         shape=data.shape,
         levels=data.levels,
     )
@@ -288,50 +287,3 @@ def extractor_part(extractor: Extractor | None) -> ExtractorPart | None:
     return ExtractorPart(
         name=extractor.name, hash=extractor.sha256, literature_comparable=extractor.literature_comparable
     )
-
-
-def version() -> str:
-    """Of genzoo."""
-    return str(genzoo.__version__)
-
-
-@cache
-def code() -> Code:
-    """The version, and the commit where this is a checkout."""
-    root = Path(__file__).parent.parent
-    if not (root / ".git").exists():
-        return Code(version=version(), git=None)
-    command = ["git", "-C", str(root), "rev-parse", "--verify", "--quiet", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return Code(version=version(), git=None)
-    return Code(version=version(), git=done.stdout.strip())
-
-
-def environment(precision: str) -> Environment:
-    """The machine and the libraries that a number depends on."""
-    return Environment(
-        python=platform.python_version(),
-        torch=torch.__version__,
-        diffusers=_installed("diffusers"),
-        cpu=_cpu(),
-        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        threads=torch.get_num_threads(),
-        precision=precision,
-    )
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-@cache
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -40,8 +40,8 @@ class PluginInfo:
     name: str
     version: str = ""
     distribution: str = ""
-    status: str = "ok"
     description: str = ""
+    status: str = "ok"
 
     def __str__(self) -> str:
         origin = f" of {self.distribution} {self.version}" if self.distribution else ""

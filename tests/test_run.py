@@ -1,0 +1,238 @@
+"""A finished training, opened from its folder: sampled, measured, and refused when it is not one."""
+
+import inspect
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small import FAMILIES, family, names
+from torch import Tensor
+
+import genzoo
+from genzoo import run as runs
+from genzoo.config import SampleConfig
+from genzoo.errors import (
+    ExtractorUnavailable,
+    FolderInUse,
+    InvalidConfig,
+    InvalidOption,
+    InvalidSamples,
+    MissingCapability,
+    RunError,
+    UnknownName,
+)
+from genzoo.evaluation import read_record
+from genzoo.jobs import CONFIG, COST, WEIGHTS
+from genzoo.run import Run, evaluate, start, train
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A diffusion model of points, hardly trained."""
+    config = family("ddpm", budget="5steps")
+    return start(config, tmp_path_factory.mktemp("runs") / "points", progress=False)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A VAE of the digits, hardly trained."""
+    config = family("vae", data="digits", budget="5steps")
+    return start(config, tmp_path_factory.mktemp("runs") / "images", progress=False)
+
+
+@pytest.fixture
+def copy(points: Run, tmp_path: Path) -> Path:
+    """A run to be spoilt."""
+    return Path(shutil.copytree(points.folder, tmp_path / "copy"))
+
+
+# Opening
+
+
+def test_a_run_opens_from_its_folder_as_it_was_trained(points: Run) -> None:
+    run = Run.open(str(points.folder))
+    assert run.id == points.id and str(points.folder) in repr(run)
+    assert run.config.model == "ddpm" and run.config.trainer == "denoising"
+    assert run.cost["steps"] == 5 and run.cost["images_seen"] == 80
+    assert torch.equal(run.sample(5), points.sample(5))
+
+
+def test_it_is_the_averaged_model_in_eval_mode(points: Run) -> None:
+    assert not points.model.training
+    assert all(torch.isfinite(p).all() for p in points.model.parameters())
+
+
+@pytest.mark.parametrize("missing", [WEIGHTS, COST])
+def test_a_half_written_run_is_refused_with_what_to_do(copy: Path, missing: str) -> None:
+    (copy / missing).unlink()
+    with pytest.raises(
+        RunError, match=f"is half written, it has no {missing}: finish it with 'genzoo train ... --resume'"
+    ):
+        Run.open(copy)
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(RunError, match=f"is not a run, it has no {CONFIG}: give a folder that 'genzoo train' made"):
+            Run.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("genzoo.run/1", "genzoo.run/9", "has schema 'genzoo.run/9', this version reads 'genzoo.run/1'"),
+        ("batch_size: 16", "batch_seize: 16", "unknown key 'batch_seize'; did you mean 'batch_size'?"),
+    ],
+)
+def test_a_run_of_another_version_is_refused(copy: Path, old: str, new: str, told: str) -> None:
+    (copy / CONFIG).write_text((copy / CONFIG).read_text().replace(old, new))
+    with pytest.raises((RunError, InvalidConfig), match=told):
+        Run.open(copy)
+
+
+@pytest.mark.parametrize("width", [8, 16])
+def test_weights_that_are_damaged_or_of_another_model_are_refused(copy: Path, width: int) -> None:
+    (copy / CONFIG).write_text((copy / CONFIG).read_text().replace("width: 8", f"width: {width}"))
+    if width == 8:
+        (copy / WEIGHTS).write_bytes((copy / WEIGHTS).read_bytes()[:1000])
+    with pytest.raises(RunError, match=f"{WEIGHTS} does not fit ddpm as installed: ") as caught:
+        Run.open(copy).sample(1)
+    assert "\n" not in str(caught.value)
+
+
+# Sampling
+
+
+def test_points_come_in_standardised_units_and_the_seed_decides(points: Run) -> None:
+    x = points.sample(7, seed=3)
+    assert x.shape == (7, 2) and x.dtype is torch.float32
+    assert torch.equal(x, points.sample(7, seed=3)) and not torch.equal(x, points.sample(7, seed=4))
+
+
+def test_images_are_pictures_of_the_data_s_own_levels(images: Run) -> None:
+    x = images.sample(7)
+    assert x.shape == (7, 8, 8, 1) and x.dtype is torch.uint8
+    assert set(x.unique().tolist()) <= set(images.data.train.images().unique().tolist())
+
+
+def test_the_sampler_and_its_options_can_be_chosen(points: Run) -> None:
+    samples = points.draw(3, sampler="ddim", options={"num_steps": 4})
+    assert samples.calls_per_sample == 4
+    assert points.draw(3).calls_per_sample == 1000
+
+
+def test_what_cannot_sample_the_model_is_refused(points: Run) -> None:
+    with pytest.raises(MissingCapability, match="ddpm offers NoisePredictor; decode needs Decoder"):
+        points.sample(1, sampler="decode")
+    with pytest.raises(UnknownName, match=r"unknown sampler 'ddin'; did you mean 'ddim'\?"):
+        points.sample(1, sampler="ddin")
+    with pytest.raises(InvalidOption, match="num_step"):
+        points.sample(1, sampler="ddim", options={"num_step": 4})
+
+
+# Measuring
+
+
+def test_an_evaluation_keeps_samples_picture_and_record(images: Run) -> None:
+    record = images.evaluate(sampler="decode")
+    (folder,) = (images.folder / "samples").iterdir()
+    assert names(folder) == ["record.json", "samples.npz", "samples.png"]
+    assert read_record(folder / "record.json") == record
+    with np.load(folder / "samples.npz", allow_pickle=False) as kept:
+        assert kept["arr_0"].shape == (500, 8, 8, 1)
+        assert torch.equal(torch.from_numpy(kept["arr_0"]), images.sample(500, sampler="decode"))
+
+
+def test_a_record_says_what_the_numbers_depend_on(images: Run) -> None:
+    record = images.evaluate(seed=1)
+    assert (record.model.name, record.model.plugin, record.model.seed) == ("vae", "vae", 0)
+    assert record.training.steps == 5 and record.training.budget == "5steps" and record.training.trainer == "elbo"
+    assert (record.sampling.sampler, record.sampling.n, record.sampling.seed) == ("decode", 500, 1)
+    assert record.model.parameters.generator < record.model.parameters.total == record.model.parameters.training
+    assert record.data.fingerprint == images.data.fingerprint and record.data.n == 500
+    assert record.metrics["fd_debiased"].value > 0 and record.extractor.name == "cnn8"
+    assert record.likelihood.kind == "lower bound (variational)" and record.likelihood.value > 0
+    assert "fd_debiased" in str(record)
+
+
+def test_points_are_measured_against_their_density(points: Run) -> None:
+    record = points.score(SampleConfig(sampler="ddim", options={"num_steps": 3}, num_samples=300))
+    assert record.sampling.n == 300 and record.sampling.calls_per_sample == 3
+    assert record.extractor is None and 0 <= record.metrics["good_points"].value <= 1
+
+
+def test_evaluate_takes_a_run_its_folder_a_file_a_tensor_and_a_folder_of_pictures(images: Run, tmp_path: Path) -> None:
+    from PIL import Image
+
+    x = images.sample(60)
+    np.savez(tmp_path / "samples.npz", arr_0=x.numpy())
+    (tmp_path / "pictures").mkdir()
+    for i, picture in enumerate(x.numpy()):
+        Image.fromarray(picture[..., 0]).save(tmp_path / "pictures" / f"{i:02}.png")
+    records = [evaluate(subject, data="digits") for subject in (tmp_path / "samples.npz", tmp_path / "pictures", x)]
+    assert [record.model.name for record in records] == ["samples.npz", "pictures", "tensor"]
+    assert records[0].metrics == records[1].metrics == records[2].metrics
+    assert evaluate(images, seed=2).metrics == evaluate(str(images.folder), seed=2).metrics
+
+
+@pytest.mark.parametrize(
+    ("subject", "data", "told"),
+    [
+        (torch.zeros(9, 8, 8, 1, dtype=torch.uint8), None, "tensor is not a run: say what to compare it with"),
+        ("nowhere.npz", "digits", "nowhere.npz"),
+        (torch.zeros(9, 2), "8gaussians", "8gaussians is a set of points"),
+        (torch.zeros(9, 8, 8, 1), "digits", "uint8"),
+    ],
+)
+def test_samples_that_cannot_be_measured_are_refused(subject: Tensor | str, data: str | None, told: str) -> None:
+    with pytest.raises(InvalidSamples, match=told):
+        evaluate(subject, data=data)
+
+
+def test_an_extractor_without_weights_is_refused_before_anything_is_drawn(
+    images: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runs, "draw", lambda *arguments: pytest.fail("it draws"))
+    with pytest.raises((ExtractorUnavailable, UnknownName), match="unknown extractor"):
+        evaluate(images, extractor="cnn9")
+    with pytest.raises(ExtractorUnavailable, match=str(tmp_path / "nothing")):
+        evaluate(images, extractor="inception-v3-compat", extractor_weights=tmp_path / "nothing.pth")
+
+
+# Training
+
+
+def test_train_is_the_whole_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {"budget": "2steps", "options": FAMILIES["realnvp"], "trainer_options": {"lr": 1e-2}, "progress": False}
+    run = genzoo.train("realnvp", data="8gaussians", settings={"batch_size": 8}, **options)
+    assert run.folder == Path("runs") / run.id and isinstance(run, genzoo.Run)
+    assert run.config.batch_size == 8 and run.config.trainer_options["lr"] == 1e-2
+    with pytest.raises(FolderInUse, match="already holds a run: add --resume"):
+        genzoo.train("realnvp", data="8gaussians", settings={"batch_size": 8}, **options)
+    again = genzoo.train("realnvp", data="8gaussians", settings={"batch_size": 8}, resume=True, **options)
+    assert again.id == run.id and names(tmp_path / "runs") == [run.id]
+
+
+def test_a_wrong_request_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidConfig, match=r"genzoo\.train: budget: budget '60' is no number with a unit"):
+        train("vae", data="digits", budget="60")
+    with pytest.raises(InvalidConfig, match=r"genzoo\.train: unknown key 'bach_size'; did you mean 'batch_size'\?"):
+        train("vae", data="digits", settings={"bach_size": 3})
+    with pytest.raises(InvalidConfig, match="precision bf16 is too coarse"):
+        train("realnvp", data="8gaussians", settings={"precision": "bf16"})
+    assert names(tmp_path) == []
+
+
+def test_the_log_is_lines_of_json(points: Run) -> None:
+    log = [json.loads(line) for line in (points.folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == [1, 2, 3, 4, 5]
+
+
+def test_every_argument_of_train_is_documented() -> None:
+    for name in inspect.signature(train).parameters:
+        assert f"\n        {name}: " in train.__doc__

@@ -1,0 +1,175 @@
+"""From samples to a record: what is stored, what is measured, what is told of the machine."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small import family, job
+
+from genzoo import scoring
+from genzoo.config import SampleConfig
+from genzoo.data import load
+from genzoo.errors import FolderInUse, InvalidSamples, MissingCapability, StorageError, TrainingFailed
+from genzoo.evaluation import read_record
+from genzoo.sampling import Samples
+from genzoo.zoo import Zoo
+
+DIGITS, POINTS = load("digits"), load("8gaussians")
+
+
+def samples(x: torch.Tensor) -> Samples:
+    return Samples(x, None, None, int((~x.flatten(1).isfinite().all(1)).sum()), 0)
+
+
+# What is stored
+
+
+def test_images_are_finished_to_levels_and_points_are_left_alone() -> None:
+    x = DIGITS.test.x()[:5]
+    assert torch.equal(scoring.finish(x + 0.01, DIGITS), DIGITS.test.images()[:5])
+    points = POINTS.test.x()[:5]
+    assert scoring.finish(points, POINTS) is points
+
+
+def test_samples_are_kept_as_others_read_them_with_a_picture(tmp_path: Path) -> None:
+    images = DIGITS.test.images()[:70]
+    digest = scoring.store_samples(tmp_path / "new", images)
+    with np.load(tmp_path / "new" / "samples.npz", allow_pickle=False) as kept:
+        assert np.array_equal(kept["arr_0"], images.numpy())
+    with Image.open(tmp_path / "new" / "samples.png") as picture:
+        assert picture.size == (8 * 36 + 4, 8 * 36 + 4)  # 64 digits of 8 pixels, each four wide, a line between
+    assert digest == scoring.store_samples(tmp_path / "again", images)
+    assert digest != scoring.store_samples(tmp_path / "other", images[:69])
+
+
+def test_points_are_kept_as_numbers_with_a_scatter_plot(tmp_path: Path) -> None:
+    points = POINTS.test.points()[:500]
+    for name in ("points.png", "points.npz"):
+        scoring.save_samples(points, tmp_path / name)
+    with np.load(tmp_path / "points.npz", allow_pickle=False) as kept:
+        assert np.array_equal(kept["arr_0"], points.numpy())
+    ink = 255 - np.asarray(Image.open(tmp_path / "points.png"), dtype=float)
+    assert ink.shape == (320, 320) and ink[150:170, 150:170].sum() == 0 and ink.sum() > 0
+
+
+def test_the_scatter_plot_stands_upright(tmp_path: Path) -> None:
+    scoring.save_samples(torch.tensor([[-2.0, 2.0]]), tmp_path / "one.png")
+    ((row, column),) = np.argwhere(np.asarray(Image.open(tmp_path / "one.png")) < 255)
+    assert row < 160 and column < 160  # left and above
+
+
+# What is measured
+
+
+def test_the_protocol_takes_as_many_images_as_there_are_to_test_and_ten_thousand_points() -> None:
+    assert (scoring.protocol_samples(DIGITS), scoring.protocol_samples(POINTS)) == (500, 10_000)
+    assert (scoring.extractor_name(DIGITS, None), scoring.extractor_name(DIGITS, "rand28")) == ("cnn8", "rand28")
+    assert scoring.extractor_name(POINTS, "cnn8") is None and scoring.load_extractor(None) is None
+
+
+def test_a_sample_set_is_resolved_against_its_model() -> None:
+    model = job(family("ddpm")).model
+    plain = scoring.resolve(Zoo.load(), model, "ddpm", POINTS, SampleConfig())
+    assert (plain.sampler, plain.num_samples, plain.extractor) == ("ddpm", 10_000, None)
+    assert plain.options == {"num_steps": 1000}
+    with pytest.raises(MissingCapability, match="ddpm offers NoisePredictor; langevin needs Score"):
+        scoring.resolve(Zoo.load(), model, "ddpm", POINTS, SampleConfig(sampler="langevin"))
+
+
+def test_sample_sets_have_folders_of_their_own(tmp_path: Path) -> None:
+    model, zoo = job(family("ddpm")).model, Zoo.load()
+    asked = [SampleConfig(), SampleConfig(seed=1), SampleConfig(options={"num_steps": 9}), SampleConfig(num_samples=9)]
+    resolved = [scoring.resolve(zoo, model, "ddpm", POINTS, config) for config in [*asked, *asked]]
+    folders = [scoring.folder_of(zoo, tmp_path, "ddpm-8gaussians-1", config) for config in resolved]
+    assert len(set(folders)) == 4 and folders[:4] == folders[4:]
+    assert {folder.parent for folder in folders} == {tmp_path / "samples"}
+
+
+def test_samples_that_are_not_finite_are_not_measured() -> None:
+    x = torch.randn(20, 2)
+    x[3, 1] = float("nan")
+    with pytest.raises(InvalidSamples, match="1 of 20 samples are not finite: nothing is measured"):
+        scoring.measure(samples(x), x, POINTS, None)
+
+
+def test_perfect_samples_measure_well() -> None:
+    x = POINTS.test.x()
+    assert scoring.measure(samples(x), x, POINTS, None)["good_points"].value == pytest.approx(0.99, abs=0.005)
+    images = DIGITS.test.images()
+    found = scoring.measure(samples(DIGITS.test.x()), images, DIGITS, scoring.load_extractor("cnn8"))
+    assert found["precision"].value == found["coverage"].value == 1.0
+
+
+@pytest.mark.parametrize("data", [DIGITS, POINTS], ids=["digits", "8gaussians"])
+def test_references_stand_at_both_ends(data: object, tmp_path: Path) -> None:
+    config = SampleConfig(num_samples=400)
+    floor, ceiling = (scoring.reference(role, data, config, tmp_path) for role in ("floor", "ceiling"))
+    assert (floor.role, floor.model.name) == ("floor", "gaussian")
+    assert (ceiling.role, ceiling.model.name) == ("ceiling", "train-vs-test")
+    headline = "fd_debiased" if data is DIGITS else "sliced_w2"
+    assert ceiling.metrics[headline].value < 0.5 * floor.metrics[headline].value
+    assert floor.sampling.n == ceiling.sampling.n == 400
+    for role, record in (("floor", floor), ("ceiling", ceiling)):
+        assert read_record(scoring.reference_folder(role, data, config, tmp_path) / "record.json") == record
+
+
+def test_a_failed_run_is_a_record_with_its_reason_in_one_line() -> None:
+    config = family("vae", budget="3steps")
+    told = scoring.failed(config, SampleConfig(), POINTS, TrainingFailed("the loss is\nnan"))
+    assert (told.status, told.reason, told.model.name) == ("failed", "the loss is nan", "vae")
+    assert scoring.failed(config, SampleConfig(), POINTS, KeyError("lost")).reason == "KeyError: 'lost'"
+    assert told.model.options == {"width": 8, "latent": 2} and told.metrics == {}
+
+
+def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
+    (tmp_path / "samples").write_text("in the way")
+    with pytest.raises((StorageError, FolderInUse)):
+        scoring.store_samples(tmp_path / "samples", DIGITS.test.images()[:3])
+    assert (tmp_path / "samples").read_text() == "in the way"
+
+
+# What is told of the machine
+
+
+def git(folder: Path, *words: str) -> str:
+    user = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
+    done = subprocess.run(["git", "-C", str(folder), *user, *words], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository without a commit, in which the code seems to be."""
+    git(tmp_path, "init", "--quiet")
+    monkeypatch.setattr(scoring, "__file__", str(tmp_path / "genzoo" / "scoring.py"))
+    scoring.code.cache_clear()
+    yield tmp_path
+    scoring.code.cache_clear()
+
+
+def test_a_checkout_tells_its_commit(checkout: Path) -> None:
+    git(checkout, "commit", "--quiet", "--allow-empty", "--message", "first")
+    assert scoring.code().git == git(checkout, "rev-parse", "HEAD")
+
+
+def test_a_repository_without_a_commit_tells_none(checkout: Path) -> None:
+    assert scoring.code().git is None
+
+
+def test_a_machine_without_git_tells_none(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(checkout))
+    assert scoring.code().git is None
+
+
+def test_an_installed_package_tells_its_version_alone(checkout: Path) -> None:
+    (checkout / ".git").rename(checkout / "git")
+    assert scoring.code().git is None and scoring.code().version == scoring.version()
+
+
+def test_the_environment_is_told() -> None:
+    told = scoring.environment("bf16")
+    assert told.torch == torch.__version__ and told.precision == "bf16" and told.threads >= 1
+    assert told.cpu and told.diffusers
