@@ -107,7 +107,7 @@ def test_everything_is_listed_kind_by_kind(toy: Site, capsys: pytest.CaptureFixt
     assert ["toy", "toy"] in [line.split() for line in lines]
     assert ["toy-trainer", "toy"] in [line.split() for line in lines]
     assert any(line.startswith("digits ") for line in lines)
-    assert any(line.split()[:4] == ["toy", "1.0", "genzoo", "ok"] for line in lines)
+    assert any(line.split()[:3] == ["toy", "1.0", "genzoo"] and line.endswith("ok") for line in lines)
 
 
 def test_one_kind_is_listed_for_people_and_for_programs(toy: Site, capsys: pytest.CaptureFixture[str]) -> None:

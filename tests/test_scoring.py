@@ -1,6 +1,5 @@
-"""From samples to a record: what is stored, what is measured, what is told of the machine."""
+"""From samples to a record: what is stored and what is measured."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -129,47 +128,3 @@ def test_a_disk_that_refuses_is_told(tmp_path: Path) -> None:
     with pytest.raises((StorageError, FolderInUse)):
         scoring.store_samples(tmp_path / "samples", DIGITS.test.images()[:3])
     assert (tmp_path / "samples").read_text() == "in the way"
-
-
-# What is told of the machine
-
-
-def git(folder: Path, *words: str) -> str:
-    user = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
-    done = subprocess.run(["git", "-C", str(folder), *user, *words], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository without a commit, in which the code seems to be."""
-    git(tmp_path, "init", "--quiet")
-    monkeypatch.setattr(scoring, "__file__", str(tmp_path / "genzoo" / "scoring.py"))
-    scoring.code.cache_clear()
-    yield tmp_path
-    scoring.code.cache_clear()
-
-
-def test_a_checkout_tells_its_commit(checkout: Path) -> None:
-    git(checkout, "commit", "--quiet", "--allow-empty", "--message", "first")
-    assert scoring.code().git == git(checkout, "rev-parse", "HEAD")
-
-
-def test_a_repository_without_a_commit_tells_none(checkout: Path) -> None:
-    assert scoring.code().git is None
-
-
-def test_a_machine_without_git_tells_none(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(checkout))
-    assert scoring.code().git is None
-
-
-def test_an_installed_package_tells_its_version_alone(checkout: Path) -> None:
-    (checkout / ".git").rename(checkout / "git")
-    assert scoring.code().git is None and scoring.code().version == scoring.version()
-
-
-def test_the_environment_is_told() -> None:
-    told = scoring.environment("bf16")
-    assert told.torch == torch.__version__ and told.precision == "bf16" and told.threads >= 1
-    assert told.cpu and told.diffusers

@@ -81,7 +81,7 @@ class Toy:
 def test_a_plugin_comes_in_through_its_entry_point(site: Site) -> None:
     site.install_toy("acme", "acme_toy", "toy")
     zoo = Zoo.load()
-    assert PluginInfo("toy", "1.0", "acme", "ok", "A toy family.") in zoo.plugins
+    assert PluginInfo("toy", "1.0", "acme", "A toy family.", "ok") in zoo.plugins
     assert "toy" in zoo.names("model")
     assert "toy-trainer" in zoo.names("trainer")
     assert zoo.owner("model", "toy").distribution == "acme"
