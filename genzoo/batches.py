@@ -31,7 +31,8 @@ class Batches:
         self._examples, self._size, self._seed = examples, config.batch_size, config.seed
         self._rank, self._world = accelerator.process_index, accelerator.num_processes
         self._device = accelerator.device
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+        self._epoch: int | None = None
+        self._order = torch.empty(0, dtype=torch.long)
         self.drawn = 0
 
     def __iter__(self) -> Iterator[Batch]:
@@ -43,7 +44,7 @@ class Batches:
         return self._take(indices)
 
     def whole(self, number: int) -> Batch:
-        """Batch ``number`` with the rows of every process."""
+        """Batch ``number`` with the rows of every process; -1 is the one before the first."""
         return self._take(self._indices(number))
 
     def _take(self, indices: Tensor) -> Batch:

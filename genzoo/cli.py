@@ -45,7 +45,7 @@ Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE"
 Out = Annotated[Path | None, typer.Option(help="Output folder; a sensible one under runs/ by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder that 'genzoo train' printed.")]
-Seed = Annotated[int, typer.Option(min=0, help="Everything random follows from it.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Everything random follows from it.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -164,6 +164,9 @@ def sample(
         raise InvalidConfig(f"--out {out} is neither a .png nor a .npz")
     if out.exists():
         raise FolderInUse(f"{out} is already there: give another --out")
+    from genzoo.files import check_writable
+
+    check_writable(out.parent)
     from genzoo.run import Run
     from genzoo.scoring import save_samples
     from genzoo.settings import parse_settings

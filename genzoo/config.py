@@ -162,13 +162,13 @@ def train_id(config: TrainConfig, fingerprint: str, plugin_versions: Mapping[str
     options with their defaults filled in (:meth:`genzoo.zoo.Zoo.validate`), so that naming a default changes nothing.
     """
     digest = _digest(config.model_dump(mode="json"), fingerprint, dict(plugin_versions))
-    return f"{_slug(config.model)}-{_slug(config.data)}-{digest}"
+    return f"{slug(config.model)}-{slug(config.data)}-{digest}"
 
 
 def sample_id(config: SampleConfig, train: str, protocol: str, plugin_versions: Mapping[str, str]) -> str:
     """The name of a sample set's folder, such as ``ddim-5e6f7a8b``; ``train`` is its :func:`train_id`."""
     digest = _digest(config.model_dump(mode="json"), train, protocol, dict(plugin_versions))
-    return f"{_slug(config.sampler or 'default')}-{digest}"
+    return f"{slug(config.sampler or 'default')}-{digest}"
 
 
 def _digest(*parts: Any) -> str:
@@ -176,5 +176,6 @@ def _digest(*parts: Any) -> str:
     return sha256(canonical.encode()).hexdigest()[:8]
 
 
-def _slug(name: str) -> str:
+def slug(name: str) -> str:
+    """``name`` as part of a folder's name: lower-case letters, digits and hyphens, the last 32 of them."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[-32:].strip("-")

@@ -71,6 +71,12 @@ class TrainingFailed(GenZooError):
     status = 1
 
 
+class SamplingFailed(GenZooError):
+    """Samples were drawn and some are not finite. Remedy: train longer, or other options of the sampler."""
+
+    status = 1
+
+
 class StorageError(GenZooError):
     """The disk refused a write. What had been written before is complete; remedy: free space, then ``--resume``."""
 

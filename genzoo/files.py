@@ -7,7 +7,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from genzoo.errors import StorageError
+from genzoo.errors import FolderInUse, StorageError
+
+
+def check_writable(folder: Path) -> None:
+    """Raise :class:`FolderInUse` where ``folder`` is a file, is below one, or may not be written to; makes nothing."""
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir():
+        raise FolderInUse(f"{nearest} is a file: give another --out")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise FolderInUse(f"{nearest} may not be written to: give another --out")
 
 
 def write_atomically(path: Path, content: bytes) -> None:

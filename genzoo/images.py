@@ -1,7 +1,5 @@
 """Between numbers and pictures: the one map from levels to [-1, 1], the one quantiser back, and sample grids."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from PIL import Image
@@ -52,8 +50,3 @@ def grid(images: Tensor, *, columns: int = 8, scale: int = 1, pad: int = 1) -> I
         sheet[top : top + h, left : left + w] = image
     picture = Image.fromarray(sheet[..., 0] if c == 1 else sheet)
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
-
-
-def save_grid(images: Tensor, path: Path, *, columns: int = 8, scale: int | None = None) -> None:
-    """Write :func:`grid` as a PNG; ``scale`` defaults to what makes a picture about 32 screen pixels wide."""
-    grid(images, columns=columns, scale=scale or max(1, 32 // images.shape[2])).save(path, format="PNG")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import PartialState
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from safetensors.torch import save
@@ -26,7 +25,8 @@ from genzoo.capabilities import Conditional, require, supports
 from genzoo.config import TrainConfig, train_id
 from genzoo.data import Data, load
 from genzoo.errors import FolderInUse, RunError, UnknownName
-from genzoo.files import write_atomically, write_json, write_text
+from genzoo.files import check_writable, write_atomically, write_json, write_text
+from genzoo.processes import this_process
 from genzoo.protocols import Sampler, Trainer
 from genzoo.training import Upkeep, check, fit
 from genzoo.zoo import Zoo
@@ -68,6 +68,7 @@ def prepare(zoo: Zoo, config: TrainConfig, data: Data | None = None) -> Job:
     if supports(model, (Conditional,)):
         data.require_labels()
     check(model, trainer, config)
+    zoo.owner("sampler", model.sampler)  # what could not be sampled is not trained
     filled = {
         "trainer": name,
         "model_options": zoo.validate("model", config.model, config.model_options, facts(data)),
@@ -91,7 +92,7 @@ def execute(job: Job, folder: Path, upkeep: Upkeep | None = None) -> None:
     _check_tracker(upkeep.track)
     if _claim(folder, job, upkeep.resume):
         return
-    state = PartialState()
+    state = this_process()
     state.wait_for_everyone()  # nobody writes before everybody has looked
     if state.is_main_process:
         write_text(folder / CONFIG, OmegaConf.to_yaml(_description(job)))
@@ -117,9 +118,7 @@ def _description(job: Job) -> dict[str, Any]:
 
 def _claim(folder: Path, job: Job, resume: bool) -> bool:
     """Whether the run is finished already; raises where the folder belongs to something else."""
-    for path in (folder, *folder.parents):
-        if path.is_file():
-            raise FolderInUse(f"{path} is a file: give another --out")
+    check_writable(folder)
     if not folder.exists() or not any(folder.iterdir()):
         return False
     if not (folder / CONFIG).exists():
@@ -149,7 +148,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise RunError(f"{folder} is not a run, it has no {CONFIG}: give a folder that 'genzoo train' made")
     try:
         found: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
-    except (OSError, YAMLError, OmegaConfBaseException) as error:
+    except (OSError, UnicodeError, YAMLError, OmegaConfBaseException) as error:
         raise RunError(f"{folder / CONFIG} cannot be read: train again with another --out") from error
     schema = found.get("schema") if isinstance(found, dict) else None
     if schema != SCHEMA:

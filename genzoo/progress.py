@@ -46,6 +46,8 @@ class Progress:
         for name, value in losses.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._since += 1
+        if self._mark < 0:
+            self._bar.initial = 100 * fraction  # a resumed training's rate and ETA are those of this process
         if (mark := int(fraction * LOG_POINTS)) > self._mark:
             self._mark = mark
             self._write(step, images, seconds, fraction)

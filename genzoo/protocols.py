@@ -48,7 +48,7 @@ class Trainer(Protocol):
     Optional members, looked up by name:
 
     * ``low_precision: ClassVar[bool]``: the losses' arithmetic stands bfloat16 (absent means no);
-    * ``initialize(model, batch)``: data-dependent initialisation, called once with the first whole batch, the same on
+    * ``initialize(model, batch)``: data-dependent initialisation, called once with a whole batch of data, the same on
       every process;
     * ``state_dict()`` / ``load_state_dict(state)``: tensors (such as a replay buffer) saved with the checkpoint;
     * ``networks()``: an ``nn.Module`` of auxiliary networks that the trainer owns; saved, and counted as parameters.

@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -15,10 +14,12 @@ from torch import Tensor
 from genzoo import scoring
 from genzoo.config import SampleConfig, TrainConfig, checked
 from genzoo.data import Data, load
-from genzoo.errors import InvalidSamples, RunError
-from genzoo.evaluation import Record, likelihood, read_images
+from genzoo.errors import InvalidConfig, InvalidSamples, RunError
+from genzoo.evaluation import Record, likelihood
 from genzoo.evaluation.record import ModelPart, Parameters, TrainingPart
 from genzoo.jobs import CONFIG, COST, WEIGHTS, execute, prepare, prepare_sampler, read_description
+from genzoo.processes import this_process
+from genzoo.protocols import Sampler
 from genzoo.sampling import Samples, draw
 from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
@@ -61,13 +62,19 @@ class Run:
 
     @cached_property
     def data(self) -> Data:
-        """The data set it was trained on."""
-        return load(self.config.data, size=self.config.size)
+        """The data set it was trained on; raises :class:`RunError` where that has changed since."""
+        data = load(self.config.data, size=self.config.size)
+        if data.fingerprint != self.description["fingerprint"]:
+            raise RunError(f"{self.folder} was trained on other data than {self.config.data} holds now: train again")
+        return data
 
     @cached_property
     def cost(self) -> dict[str, Any]:
         """Steps, images seen, seconds, precision, peak memory and parameters of the training."""
-        return json.loads((self.folder / COST).read_text())
+        try:
+            return json.loads((self.folder / COST).read_text())
+        except ValueError as error:
+            raise RunError(f"{self.folder / COST} is damaged: train again with another --out") from error
 
     @cached_property
     def model(self) -> Any:
@@ -80,14 +87,18 @@ class Run:
             raise RunError(
                 f"{self.folder / WEIGHTS} does not fit {self.config.model} as installed: {reason}"
             ) from error
-        return model.to(PartialState().device).eval()
+        return model.to(this_process().device).eval()
 
     def draw(
         self, n: int, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0
     ) -> Samples:
         """``n`` samples as the model makes them, with what they cost."""
         built = prepare_sampler(self.zoo, self.model, self.config.model, sampler, options or {})
-        return draw(built, self.model, n, seed)
+        return self._draw(built, n, seed)
+
+    def _draw(self, sampler: Sampler, n: int, seed: int) -> Samples:
+        """In float32 where the training was asked to be."""
+        return draw(sampler, self.model, n, seed, precision="float32" if self.config.precision == "float32" else "auto")
 
     def sample(
         self, n: int = 64, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0
@@ -109,10 +120,10 @@ class Run:
         config = scoring.resolve(self.zoo, self.model, self.config.model, self.data, config)
         extractor = scoring.load_extractor(config.extractor, extractor_weights)
         sampler = self.zoo.sampler(str(config.sampler), config.options)
-        samples = draw(sampler, self.model, config.num_samples or 0, config.seed)
+        samples = self._draw(sampler, config.num_samples or 0, config.seed)
         folder = scoring.folder_of(self.zoo, self.folder, self.id, config)
         found = likelihood(self.model, scoring.held_out(self.data), self.data.levels)
-        subject = scoring.Subject("model", self._model_part(samples), self._training_part(), self.cost["precision"])
+        subject = scoring.Subject("model", self._model_part(samples), self._training_part(), samples.precision)
         return scoring.record(subject, config, samples, self.data, folder, extractor=extractor, likelihood=found)
 
     def _model_part(self, samples: Samples) -> ModelPart:
@@ -218,21 +229,27 @@ def evaluate(
     sampler: str | None = None,
     seed: int = 0,
 ) -> Record:
-    """Measure a run, an ``.npz`` file, a folder of images or a uint8 tensor [n, h, w, c] against a data set.
+    """Measure a run, an ``.npz`` file, a folder of images or a tensor against a data set.
 
     A run is sampled first (``sampler``, ``seed``), as often as the protocol says; anything else needs ``data``.
+    Images are uint8 [n, h, w, c], points float32 [n, 2].
 
     Raises:
+        InvalidConfig: another data set than a run's own, or a sampler for what is no run.
         GenZooError: samples that cannot be read or measured, an unknown data set, an extractor without weights.
     """
     if isinstance(samples, str | Path) and (Path(samples) / CONFIG).is_file():
         samples = Run.open(samples)
     if isinstance(samples, Run):
+        if data not in (None, samples.config.data):
+            raise InvalidConfig(f"a run is measured against its own data, {samples.config.data}: leave out {data!r}")
         config = SampleConfig(sampler=sampler, seed=seed, extractor=extractor)
         return samples.score(config, extractor_weights=extractor_weights)
     name = "tensor" if isinstance(samples, Tensor) else Path(samples).name
+    if sampler is not None:
+        raise InvalidConfig(f"{name} is not a run, no sampler is needed: leave out {sampler!r}")
     if data is None:
         raise InvalidSamples(f"{name} is not a run: say what to compare it with (--data)")
     loaded = load(data)
-    images = samples if isinstance(samples, Tensor) else read_images(Path(samples))
-    return scoring.score_images(name, images, loaded, extractor=extractor, weights=extractor_weights)
+    found = samples if isinstance(samples, Tensor) else scoring.read_samples(Path(samples), loaded)
+    return scoring.score_samples(name, found, loaded, extractor=extractor, weights=extractor_weights)

@@ -1,5 +1,6 @@
 """Drawing samples: seeds, batches, the count of network calls, the clock, and what is not finite."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from genzoo.capabilities import CAPABILITIES, Conditional
 from genzoo.precision import allows_bf16, autocast, choose_precision
 from genzoo.protocols import Sampler
 
+NUMBERS_AT_ONCE = 1 << 22
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -22,6 +25,7 @@ class Samples:
     seconds: float | None
     num_not_finite: int
     parameters: int
+    precision: str = "float32"
 
 
 class Counted:
@@ -86,23 +90,25 @@ class UsedParameters:
 
 def draw(
     sampler: Sampler,
-    model: nn.Module,
+    model: Any,
     n: int,
     seed: int,
     *,
-    batch_size: int = 1000,
+    precision: str = "auto",
+    batch_size: int | None = None,
     watch: Callable[[Tensor], None] | None = None,
 ) -> Samples:
     """``n`` samples, all randomness from ``seed``; ``watch`` sees every state of the first batch.
 
-    The model is used in eval mode, without gradients of its parameters, in bfloat16 where the hardware has it and the
-    sampler's arithmetic allows it. Rows that are not finite are counted and kept: a metric must see them, not a mean
-    over the rest.
+    The model is used in eval mode, without gradients of its parameters, in bfloat16 where ``precision`` is ``auto``,
+    the hardware has it and the sampler's arithmetic allows it. ``batch_size`` is 1000, or fewer of large images. Rows
+    that are not finite are counted and kept: a metric must see them, not a mean over the rest.
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     generator = Generator(device).manual_seed(seed)
     counted = Counted(model.eval().requires_grad_(False), sampler.needs)
-    precision = choose_precision("auto", allows_bf16(sampler, model), device)
+    precision = choose_precision(precision, allows_bf16(sampler, model), device)
+    batch_size = batch_size or max(1, min(1000, NUMBERS_AT_ONCE // math.prod(model.shape)))
     started = time.perf_counter()
     parts = []
     with UsedParameters(model) as used, torch.no_grad(), autocast(precision, device):
@@ -112,7 +118,7 @@ def draw(
     seconds = time.perf_counter() - started
     x = torch.cat(parts)
     num_not_finite = int((~x.flatten(1).isfinite().all(1)).sum())
-    return Samples(x, counted.rows / n, seconds, num_not_finite, used.count())
+    return Samples(x, counted.rows / n, seconds, num_not_finite, used.count(), precision)
 
 
 def _last(states: Iterator[Tensor], watch: Callable[[Tensor], None] | None) -> Tensor:

@@ -10,9 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from genzoo import evaluation as ev
-from genzoo.config import SampleConfig, TrainConfig, sample_id
+from genzoo.config import SampleConfig, TrainConfig, sample_id, slug
 from genzoo.data import Data
-from genzoo.errors import GenZooError, InvalidSamples
+from genzoo.errors import GenZooError, InvalidSamples, SamplingFailed
 from genzoo.evaluation.extractors import Extractor
 from genzoo.evaluation.record import (
     PROTOCOL,
@@ -72,9 +72,9 @@ def folder_of(zoo: Zoo, run: Path, run_id: str, config: SampleConfig) -> Path:
 
 
 def measure(samples: Samples, finished: Tensor, data: Data, extractor: Extractor | None) -> dict[str, ev.Metric]:
-    """The metrics of one sample set; raises :class:`InvalidSamples` where some are not finite."""
+    """The metrics of one sample set; raises :class:`SamplingFailed` where some are not finite."""
     if samples.num_not_finite:
-        raise InvalidSamples(
+        raise SamplingFailed(
             f"{samples.num_not_finite} of {len(samples.x)} samples are not finite: nothing is measured"
         )
     if extractor is not None:
@@ -83,11 +83,10 @@ def measure(samples: Samples, finished: Tensor, data: Data, extractor: Extractor
 
 
 def _image_metrics(images: Tensor, data: Data, extractor: Extractor | None) -> dict[str, ev.Metric]:
-    real, strata = (
-        data.test.images(),
-        data.test.labels,
-    )  # test splits are balanced class by class, ours and the usual ones
-    return ev.evaluate_images(images, real, extractor=extractor, cache=_features, strata=strata)
+    rows = ev.train_subset(len(data.test), len(images), seed=0)  # no more are read than are compared
+    labels = data.test.labels
+    strata = None if labels is None else labels[rows]  # test splits are balanced class by class, ours and the usual
+    return ev.evaluate_images(images, data.test.images(rows), extractor=extractor, cache=_features, strata=strata)
 
 
 def held_out(data: Data) -> Tensor:
@@ -128,12 +127,15 @@ def save_samples(samples: Tensor, path: Path) -> None:
     write_atomically(path, npz(samples) if path.suffix == ".npz" else png(samples))
 
 
-def score_images(
-    name: str, images: Tensor, data: Data, *, extractor: str | None = None, weights: Path | None = None
+def read_samples(path: Path, data: Data) -> Tensor:
+    """Samples from disk of the kind that ``data`` is of: an ``.npz`` of points, or one or a folder of images."""
+    return ev.read_images(path) if is_image(data.shape) else ev.read_points(path)
+
+
+def score_samples(
+    name: str, samples: Tensor, data: Data, *, extractor: str | None = None, weights: Path | None = None
 ) -> ev.Record:
-    """The record of images that no run of ours made."""
-    if not is_image(data.shape):
-        raise InvalidSamples(f"{data.name} is a set of points: images are compared with a data set of images")
+    """The record of uint8 images [n, h, w, c], or points [n, 2], that no run of ours made."""
     loaded = load_extractor(extractor_name(data, extractor), weights)
     return ev.seal(
         Content(
@@ -142,12 +144,20 @@ def score_images(
             code=code(),
             environment=environment("float32"),
             model=_named(name),
-            data=data_part(data, len(images)),
+            data=data_part(data, len(samples)),
             extractor=extractor_part(loaded),
-            metrics=_image_metrics(images, data, loaded),
-            warnings=tuple(ev.size_warnings(len(images))),
+            metrics=_image_metrics(samples, data, loaded) if loaded else _point_metrics(samples, data),
+            warnings=tuple(ev.size_warnings(len(samples))) if loaded else (),
         )
     )
+
+
+def _point_metrics(points: Tensor, data: Data) -> dict[str, ev.Metric]:
+    if data.density is None:
+        raise InvalidSamples(f"the density of {data.name} is not known: there is nothing to measure points against")
+    if not points.is_floating_point():
+        raise InvalidSamples(f"{data.name} is a set of points: give float32 [n, 2], not {str(points.dtype)[6:]}")
+    return ev.evaluate_points(points, data.density)
 
 
 @dataclass(frozen=True)
@@ -220,7 +230,7 @@ def reference_folder(role: Reference, data: Data, config: SampleConfig, out: Pat
     """Where a reference row of a results folder is kept."""
     name = REFERENCES[role]
     key = sample_id(config.model_copy(update={"sampler": name}), data.fingerprint, PROTOCOL, {"genzoo": version()})
-    return out / f"{name}-{data.name.replace(':', '-').replace('/', '-')}" / "samples" / key
+    return out / f"{name}-{slug(data.name)}" / "samples" / key
 
 
 def _reference_samples(role: Reference, data: Data, n: int, seed: int) -> Tensor:

@@ -1,6 +1,6 @@
 """``--set KEY=VALUE``: settings read as YAML and given to whoever has an option of that name."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -23,10 +23,32 @@ def parse_settings(settings: Sequence[str]) -> dict[str, Any]:
 def _parse(setting: str) -> tuple[str, Any]:
     key, text = split(setting)
     try:
-        values: Any = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={text}"]), resolve=True)
+        config = OmegaConf.from_dotlist([f"value={text}"])
     except (YAMLError, OmegaConfBaseException) as error:
         raise InvalidConfig(f"--set {setting}: {' '.join(str(error).split())}") from error
-    return key, values["value"]
+    return key, plain(config, f"--set {setting}")["value"]
+
+
+def plain(config: Any, where: str) -> Any:
+    """What an OmegaConf container holds, as it was written: nothing is looked up, least of all the environment.
+
+    Raises:
+        InvalidConfig: a value with ``${``, which would be copied into configurations and records once filled in.
+    """
+    values = OmegaConf.to_container(config, resolve=False)
+    for text in _texts(values):
+        if "${" in text:
+            raise InvalidConfig(f"{where}: {text!r} is not filled in: write the value itself, or use a YAML anchor")
+    return values
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in nested lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for child in value.values() if isinstance(value, dict) else value:
+            yield from _texts(child)
 
 
 def split(setting: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from genzoo.config import BudgetText, Checked, Norm, Precision, SampleConfig, Seed, Share, TrainConfig, checked
 from genzoo.errors import InvalidConfig, UnknownName
-from genzoo.settings import split
+from genzoo.settings import plain, split
 
 SUITE_FOLDERS = (
     Path(__file__).parent / "benchmark" / "suites",  # in an installed package
@@ -71,7 +71,7 @@ class Table(LoopSettings):
 class Suite(LoopSettings):
     """A benchmark: tables, each run once a seed."""
 
-    name: str
+    name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]  # it names a folder
     title: str = ""
     description: str = ""
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1)
@@ -98,10 +98,9 @@ def load_suite(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Suite
     try:
         config = OmegaConf.create(path.read_text(encoding="utf-8"))
         config.merge_with_dotlist(list(overrides))
-        values: Any = OmegaConf.to_container(config, resolve=True)
     except (OSError, UnicodeError, YAMLError, OmegaConfBaseException, TypeError, AttributeError) as error:
         raise InvalidConfig(f"{path}: {' '.join(str(error).split())}") from error
-    return checked(Suite, values, str(path))
+    return checked(Suite, plain(config, str(path)), str(path))
 
 
 def shipped_suites() -> dict[str, Path]:

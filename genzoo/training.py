@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from genzoo.batches import Batches, Examples
@@ -22,6 +22,7 @@ from genzoo.config import TrainConfig
 from genzoo.ema import Ema
 from genzoo.errors import Interrupted, InvalidConfig, TrainingFailed
 from genzoo.precision import allows_bf16, autocast, choose_precision
+from genzoo.processes import this_process
 from genzoo.progress import Progress, StopSignals, peak_memory_mb
 from genzoo.protocols import Trainer
 from genzoo.threads import threads_for
@@ -76,7 +77,8 @@ class Loop:
     def _initialize(self) -> None:
         torch.manual_seed(self.config.seed)
         if hasattr(self.trainer, "initialize"):
-            self.trainer.initialize(self.model, self.batches.whole(0))
+            # Not batch 0: at the batch that set the activations a gradient is zero up to rounding, which Adam blows up.
+            self.trainer.initialize(self.model, self.batches.whole(-1))
         torch.manual_seed(self.config.seed * 1_000_003 + self.accelerator.process_index)
 
     @property
@@ -108,19 +110,23 @@ class Loop:
         """Back-propagate, average over the processes and clip; returns the loss and the norm of its gradient."""
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         if self.accelerator.num_processes > 1:
             loss = self._average(loss, parameters)
         norm = nn.utils.clip_grad_norm_(parameters, self.config.clip or math.inf)
         return loss.item(), norm.item()
 
     def _average(self, loss: Tensor, parameters: list[nn.Parameter]) -> Tensor:
-        """The mean loss; every gradient becomes its mean. One loss that is not finite is so for every process."""
-        flat = torch.cat([loss.detach().float().reshape(1), *(p.grad.flatten() for p in parameters)])  # type: ignore[union-attr]
+        """The mean loss; every gradient becomes its mean. One loss that is not finite is so for every process.
+
+        A parameter that this process's loss did not touch counts as zero: every process must send the same numbers.
+        """
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([loss.detach().float().reshape(1), *(g.flatten().float() for g in gradients)])
         flat = self.accelerator.reduce(flat, reduction="mean")
         mean, *parts = flat.split([1, *(p.numel() for p in parameters)])
         for parameter, part in zip(parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter)
+            parameter.grad = part.view_as(parameter).to(parameter.dtype)
         return mean
 
     def _set_rates(self, fraction: float) -> None:
@@ -196,7 +202,7 @@ class Checkpoints:
 
 def check(model: nn.Module, trainer: Trainer, config: TrainConfig) -> None:
     """Raise :class:`InvalidConfig` for what this machine cannot train as asked, before anything is written."""
-    state = PartialState()
+    state = this_process()
     if config.batch_size % state.num_processes:
         raise InvalidConfig(f"batch_size {config.batch_size} is not a multiple of {state.num_processes} processes")
     choose_precision(config.precision, allows_bf16(trainer, model), state.device)

@@ -32,7 +32,7 @@ def full_disk(size: int) -> Iterator[None]:
 def killed(function: Any, *arguments: Any) -> bool:
     """Run a function of this module in a process of its own; whether SIGKILL ended it."""
     context = get_context("forkserver")
-    context.set_forkserver_preload(["mishaps"])  # imported once, however many processes there are
+    context.set_forkserver_preload(["genzoo.jobs", "diffusers"])  # imported once, however many processes there are
     process = context.Process(target=function, args=arguments)
     process.start()
     process.join()

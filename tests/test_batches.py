@@ -66,6 +66,13 @@ def test_looking_at_a_whole_batch_draws_nothing() -> None:
     assert batches.drawn == 0
 
 
+@pytest.mark.parametrize("size", [6, 50])
+def test_there_is_a_batch_before_the_first(size: int) -> None:
+    before = stream(20, size).whole(-1).x.tolist()
+    assert len(before) == size and before != stream(20, size).whole(0).x.tolist()
+    assert set(before) <= set(range(20))
+
+
 def test_labels_go_with_their_rows() -> None:
     class Labelled(Rows):
         def batch(self, indices: torch.Tensor) -> Batch:

@@ -201,6 +201,7 @@ def test_sample_overwrites_nothing_and_knows_its_formats(
     there.write_text("mine")
     assert "already there" in refused(capsys, "sample", "run", "--out", str(there))
     assert "neither a .png nor a .npz" in refused(capsys, "sample", "run", "--out", str(tmp_path / "a.gif"))
+    assert "there.png is a file" in refused(capsys, "sample", "run", "--out", str(there / "x.png"))
     assert there.read_text() == "mine" and library.calls == []
 
 
@@ -255,6 +256,7 @@ def test_check_tells_what_failed(library: SimpleNamespace, capsys: pytest.Captur
         (["train"], "Missing argument 'model'"),
         (["train", "toy"], "Missing option '--data'"),
         (["train", "toy", "--data", "digits", "--seed", "x"], "Invalid value for '--seed'"),
+        (["sample", "run", "--seed", str(2**32)], "Invalid value for '--seed'"),
     ],
 )
 def test_a_wrong_line_is_answered_in_one(capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
@@ -329,6 +331,13 @@ def test_what_needs_no_torch_imports_none(site: Site, words: list[str], status: 
     site.install_built_ins()
     done, _ = alone(site, COMMAND, *words)
     assert done.returncode == status, done.stderr
+
+
+def test_the_package_runs_as_a_module(toy: Site) -> None:
+    """So does ``torchrun -m genzoo``."""
+    command = [sys.executable, "-m", "genzoo", "info", "nobody"]
+    done = subprocess.run(command, env=toy.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and done.stderr.startswith("error: unknown model, trainer or sampler 'nobody'")
 
 
 def test_a_closed_pipe_is_no_traceback(toy: Site) -> None:

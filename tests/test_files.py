@@ -7,8 +7,8 @@ import pytest
 from mishaps import full_disk
 from small import names
 
-from genzoo.errors import StorageError
-from genzoo.files import append_line, write_atomically, write_json, write_text
+from genzoo.errors import FolderInUse, StorageError
+from genzoo.files import append_line, check_writable, write_atomically, write_json, write_text
 
 
 def test_a_file_is_written_into_folders_that_are_made_for_it(tmp_path: Path) -> None:
@@ -64,3 +64,22 @@ def test_json_has_no_numbers_that_are_none(tmp_path: Path, value: float) -> None
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"value": value})
     assert not (tmp_path / "a.json").exists()
+
+
+def test_a_folder_that_can_be_made_is_not_made_yet(tmp_path: Path) -> None:
+    check_writable(tmp_path / "a" / "b")
+    check_writable(Path("relative") / "folder")
+    assert names(tmp_path) == []
+
+
+def test_a_folder_below_a_file_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for folder in ("file", "file/a", "file/a/b"):
+        with pytest.raises(FolderInUse, match=r"file is a file: give another --out"):
+            check_writable(tmp_path / folder)
+
+
+def test_a_folder_that_may_not_be_written_to_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(FolderInUse, match="may not be written to"):
+        check_writable(tmp_path / "a")

@@ -1,11 +1,9 @@
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
-from genzoo.images import grid, is_image, quantise, save_grid, to_levels, to_uint8, to_unit
+from genzoo.images import grid, is_image, quantise, to_levels, to_uint8, to_unit
 
 
 def one_row(values):
@@ -82,11 +80,3 @@ def test_a_grid_enlarges_pixels_without_smoothing():
     assert sheet.shape == (3, 6)
     assert set(sheet[:, :3].flatten()) == {0}
     assert set(sheet[:, 3:].flatten()) == {255}
-
-
-@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB")])
-def test_a_saved_grid_is_a_png_of_about_32_pixels_an_image(tmp_path, channels, mode):
-    save_grid(torch.zeros(4, 8, 8, channels, dtype=torch.uint8), tmp_path / "grid.png", columns=2)
-    with Image.open(tmp_path / "grid.png") as picture:
-        assert (picture.format, picture.mode) == ("PNG", mode)
-        assert picture.size == (4 * (2 * 9 + 1), 4 * (2 * 9 + 1))

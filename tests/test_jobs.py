@@ -118,6 +118,10 @@ class Plugin:
     def genzoo_trainers(self) -> dict[str, Any]:
         return {"squares": lambda: Squares()}
 
+    @hookimpl
+    def genzoo_samplers(self) -> dict[str, Any]:
+        return {"none": "small:Point"}
+
 
 @pytest.fixture
 def zoo() -> Zoo:
@@ -269,7 +273,7 @@ def test_weights_that_share_memory_are_saved_under_every_name(tmp_path: Path, zo
 
 def test_only_the_main_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = SimpleNamespace(is_main_process=False, wait_for_everyone=lambda: None)
-    monkeypatch.setattr(jobs, "PartialState", lambda: other)
+    monkeypatch.setattr(jobs, "this_process", lambda: other)
     monkeypatch.setattr(jobs, "fit", lambda *arguments: SimpleNamespace(model=nn.Linear(1, 1)))
     execute(job(FLOW), tmp_path / "run")
     assert names(tmp_path) == []

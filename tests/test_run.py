@@ -178,12 +178,36 @@ def test_evaluate_takes_a_run_its_folder_a_file_a_tensor_and_a_folder_of_picture
     assert evaluate(images, seed=2).metrics == evaluate(str(images.folder), seed=2).metrics
 
 
+def test_evaluate_takes_points_as_they_are_sampled(points: Run, tmp_path: Path) -> None:
+    x = points.sample(200, sampler="ddim", options={"num_steps": 3})
+    np.savez(tmp_path / "points.npz", arr_0=x.numpy())
+    of_file, of_tensor = (evaluate(subject, data="8gaussians") for subject in (tmp_path / "points.npz", x))
+    assert of_file.metrics == of_tensor.metrics and 0 <= of_file.metrics["good_points"].value <= 1
+    assert (of_file.model.name, of_file.extractor, of_file.warnings) == ("points.npz", None, ())
+
+
+def test_what_an_evaluation_cannot_heed_is_refused(images: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "draw", lambda *arguments, **named: pytest.fail("it draws"))
+    with pytest.raises(InvalidConfig, match="a run is measured against its own data, digits: leave out '8gaussians'"):
+        evaluate(images.folder, data="8gaussians")
+    with pytest.raises(InvalidConfig, match=r"mine.npz is not a run, no sampler is needed: leave out 'ddim'"):
+        evaluate("mine.npz", data="digits", sampler="ddim")
+
+
+def test_a_run_may_be_told_its_own_data(images: Run) -> None:
+    assert evaluate(images, data="digits").metrics == evaluate(images).metrics
+
+
 @pytest.mark.parametrize(
     ("subject", "data", "told"),
     [
         (torch.zeros(9, 8, 8, 1, dtype=torch.uint8), None, "tensor is not a run: say what to compare it with"),
         ("nowhere.npz", "digits", "nowhere.npz"),
-        (torch.zeros(9, 2), "8gaussians", "8gaussians is a set of points"),
+        (torch.zeros(9, 8, 8, 1, dtype=torch.uint8), "8gaussians", "8gaussians is a set of points"),
+        (torch.zeros(9, 2), "8gaussians", "it needs at least 10"),
+        (torch.zeros(20, 3), "8gaussians", "points have 3 coordinates"),
+        (torch.full((20, 2), torch.nan), "8gaussians", "20 of 20 rows"),
+        ("nowhere", "8gaussians", "nowhere is no .npz file"),
         (torch.zeros(9, 8, 8, 1), "digits", "uint8"),
     ],
 )

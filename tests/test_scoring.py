@@ -1,5 +1,6 @@
 """From samples to a record: what is stored and what is measured."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from small import family, job
 from genzoo import scoring
 from genzoo.config import SampleConfig
 from genzoo.data import load
-from genzoo.errors import FolderInUse, InvalidSamples, MissingCapability, StorageError, TrainingFailed
-from genzoo.evaluation import read_record
+from genzoo.data.core import Split
+from genzoo.errors import FolderInUse, InvalidSamples, MissingCapability, SamplingFailed, StorageError, TrainingFailed
+from genzoo.evaluation import evaluate_images, read_record
 from genzoo.sampling import Samples
 from genzoo.zoo import Zoo
 
@@ -90,8 +92,9 @@ def test_sample_sets_have_folders_of_their_own(tmp_path: Path) -> None:
 def test_samples_that_are_not_finite_are_not_measured() -> None:
     x = torch.randn(20, 2)
     x[3, 1] = float("nan")
-    with pytest.raises(InvalidSamples, match="1 of 20 samples are not finite: nothing is measured"):
+    with pytest.raises(SamplingFailed, match="1 of 20 samples are not finite: nothing is measured") as caught:
         scoring.measure(samples(x), x, POINTS, None)
+    assert caught.value.status == 1  # work had begun
 
 
 def test_perfect_samples_measure_well() -> None:
@@ -100,6 +103,25 @@ def test_perfect_samples_measure_well() -> None:
     images = DIGITS.test.images()
     found = scoring.measure(samples(DIGITS.test.x()), images, DIGITS, scoring.load_extractor("cnn8"))
     assert found["precision"].value == found["coverage"].value == 1.0
+
+
+def test_points_without_a_known_density_are_not_measured() -> None:
+    with pytest.raises(InvalidSamples, match="the density of 8gaussians is not known"):
+        scoring.score_samples("mine", POINTS.test.points(), replace(POINTS, density=None))
+
+
+def test_no_more_test_images_are_read_than_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    extractor, fake = scoring.load_extractor("cnn8"), DIGITS.train.images()[:60]
+    whole = evaluate_images(fake, DIGITS.test.images(), extractor=extractor, strata=DIGITS.test.labels)
+    read, images = [], Split.images
+
+    def counting(split: Split, indices: torch.Tensor) -> torch.Tensor:
+        read.append(len(indices))
+        return images(split, indices)
+
+    monkeypatch.setattr(Split, "images", counting)
+    assert scoring.measure(samples(fake.float()), fake, DIGITS, extractor) == whole
+    assert read == [60]
 
 
 @pytest.mark.parametrize("data", [DIGITS, POINTS], ids=["digits", "8gaussians"])
@@ -113,6 +135,14 @@ def test_references_stand_at_both_ends(data: object, tmp_path: Path) -> None:
     assert floor.sampling.n == ceiling.sampling.n == 400
     for role, record in (("floor", floor), ("ceiling", ceiling)):
         assert read_record(scoring.reference_folder(role, data, config, tmp_path) / "record.json") == record
+
+
+def test_the_folder_of_a_reference_has_a_short_name_however_long_the_data_s_is(tmp_path: Path) -> None:
+    data = replace(POINTS, name="folder:/" + "long/" * 100)
+    folder = scoring.reference_folder("floor", data, SampleConfig(), tmp_path)
+    folder.mkdir(parents=True)
+    assert folder.parent.parent.parent == tmp_path
+    assert scoring.reference_folder("floor", DIGITS, SampleConfig(), tmp_path).parts[-3] == "gaussian-digits"
 
 
 def test_a_failed_run_is_a_record_with_its_reason_in_one_line() -> None:

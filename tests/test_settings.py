@@ -23,11 +23,13 @@ def test_a_later_setting_wins() -> None:
     assert parse_settings(["a=1", "b=2", "a=3"]) == {"a": 3, "b": 2}
 
 
-@pytest.mark.parametrize("setting", ["a", "=3", "a=[1", "a=${b}"])
-def test_what_is_no_setting_is_one_line(setting: str) -> None:
+@pytest.mark.parametrize("setting", ["a", "=3", "a=[1", "a=${b}", "a=${oc.env:SECRET}", "a={x: ['${oc.env:SECRET}']}"])
+def test_what_is_no_setting_is_one_line(setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "hush")
     with pytest.raises(InvalidConfig) as caught:
         parse_settings([setting])
     assert str(caught.value).startswith("--set ") and setting in str(caught.value) and "\n" not in str(caught.value)
+    assert "hush" not in str(caught.value)
 
 
 def test_a_setting_goes_to_whoever_has_the_option() -> None:

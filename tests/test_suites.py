@@ -38,12 +38,18 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "small.yaml"
 
 
+@pytest.fixture(autouse=True)
+def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Something of the environment that no suite may tell."""
+    monkeypatch.setenv("SECRET", "hush")
+
+
 def refusal(path: Path, text: str | None = None, *overrides: str) -> str:
     if text is not None:
         path.write_text(dedent(text))
     with pytest.raises(InvalidConfig) as caught:
         expand(load_suite(path, overrides))
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "hush" not in str(caught.value)
     return str(caught.value)
 
 
@@ -87,6 +93,13 @@ def test_numbers_in_scientific_notation_are_numbers(path: Path) -> None:
     assert options["lr"] == 0.001
 
 
+def test_anchors_repeat_what_was_said(path: Path) -> None:
+    path.write_text(
+        "name: a\nbudget: 5s\ntables: [{data: digits, runs: &all [{model: vae}]}, {data: moons, runs: *all}]"
+    )
+    assert [[plan.train.model for plan in table] for table in expand(load_suite(path))] == [["vae"], ["vae"]]
+
+
 def test_overrides_reach_into_lists_and_replace(path: Path) -> None:
     suite = load_suite(path, ["tables.1.budget=5steps", "seeds=[7]", "tables.0.runs.0.set.width=8"])
     digits, points = expand(suite)
@@ -109,7 +122,9 @@ def test_overrides_reach_into_lists_and_replace(path: Path) -> None:
         ("name.x=5s", "name"),
         ("tables=[]", "tables = []: "),
         ("seeds=[]", "seeds = []: "),
-        ("title=${nothing}", "Interpolation key 'nothing' not found"),
+        ("title=${name}", "'${name}' is not filled in: write the value itself, or use a YAML anchor"),
+        ("tables.0.runs.0.set.width=${oc.env:SECRET}", "'${oc.env:SECRET}' is not filled in"),
+        ("name=../../evil", "name = '../../evil': String should match pattern '^[a-z0-9][a-z0-9-]*$'"),
         ("title=[1,", "flow"),
     ],
 )
@@ -130,6 +145,9 @@ def test_an_override_without_a_key_or_value_is_refused(path: Path, override: str
         ("- a list", "Input should be a valid dictionary"),
         ("", "key 'name' is missing"),
         ("name: a\nname: b", "duplicate"),
+        ("name: /tmp/a\ntables: [{data: digits, runs: []}]", "name = '/tmp/a': "),
+        ("name: a\ntables: [{data: digits, runs: [{model: '${oc.env:SECRET}'}]}]", "'${oc.env:SECRET}'"),
+        ('name: a\ntables: [{data: "\\x24{oc.env:SECRET}", runs: []}]', "'${oc.env:SECRET}'"),
         ("name: a\ntables: [{data: digits}]", "key 'tables.0.runs' is missing"),
         ("name: a\ntables: [{data: digits, runs: [ddpm]}]", "tables.0.runs.0 = 'ddpm': "),
     ],

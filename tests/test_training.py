@@ -91,7 +91,7 @@ def test_the_result_is_the_average_of_the_weights() -> None:
     assert torch.allclose(done.model.at, torch.stack([*seen[1:], model.at.detach()]).mean(0), atol=1e-6)
 
 
-def test_data_dependent_initialisation_sees_the_first_batch_once(tmp_path: Path) -> None:
+def test_data_dependent_initialisation_sees_a_whole_batch_once() -> None:
     class FromData(Squares):
         def initialize(self, model: Point, batch: Batch) -> None:
             model.at.data.copy_(batch.x.mean(0))
@@ -302,7 +302,7 @@ def test_what_this_machine_cannot_train_is_refused_beforehand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int, changes: dict[str, Any], told: str
 ) -> None:
     state = SimpleNamespace(num_processes=processes, device=torch.device("cpu"))
-    monkeypatch.setattr(training, "PartialState", lambda: state)
+    monkeypatch.setattr(training, "this_process", lambda: state)
     with pytest.raises(InvalidConfig, match=told):
         check(Point(), Squares(), config(**changes))
     with pytest.raises(InvalidConfig, match=told):

@@ -50,7 +50,7 @@ def bare(start: Callable[[], Job]) -> tuple[Mapping[str, Tensor], float]:
     bf16 = choose_precision(config.precision, allows_bf16(trainer, model), torch.device("cpu")) == "bf16"
     torch.manual_seed(config.seed)
     if hasattr(trainer, "initialize"):
-        trainer.initialize(model, next(batches(job)))
+        trainer.initialize(model, Batch(job.data.train.x()[permutation(job, -1)[-config.batch_size :]]))
     torch.manual_seed(config.seed * 1_000_003)
     average = copy.deepcopy(model).eval().requires_grad_(False)
     averages, weights = list(average.state_dict().values()), list(model.state_dict().values())
@@ -84,10 +84,15 @@ def batches(job: Job) -> Iterator[Batch]:
     x, size, epoch, order = job.data.train.x(), job.config.batch_size, 0, torch.empty(0, dtype=torch.long)
     while True:
         while len(order) < size:
-            generator = torch.Generator().manual_seed(job.config.seed * 1_000_003 + epoch)
-            order, epoch = torch.cat([order, torch.randperm(len(x), generator=generator)]), epoch + 1
+            order, epoch = torch.cat([order, permutation(job, epoch)]), epoch + 1
         yield Batch(x[order[:size]])
         order = order[size:]
+
+
+def permutation(job: Job, epoch: int) -> Tensor:
+    """The order of the training data in that epoch."""
+    generator = torch.Generator().manual_seed(job.config.seed * 1_000_003 + epoch)
+    return torch.randperm(len(job.data.train), generator=generator)
 
 
 def main() -> None:

@@ -136,10 +136,15 @@ class _Work:
         records = []
         if planned.table.references:
             config = SampleConfig(num_samples=planned.table.num_samples, extractor=planned.table.extractor)
-            records += [scoring.reference(role, planned.data, config, self.out) for role in scoring.REFERENCES]
+            records += [self._reference(role, planned.data, config) for role in scoring.REFERENCES]
         for plan in planned.plans:
             records += self._row(plan, planned.data)
         return records
+
+    def _reference(self, role: scoring.Reference, data: Data, config: SampleConfig) -> Record:
+        folder = scoring.reference_folder(role, data, config, self.out)
+        entry = store.find_samples(self.out, folder.parent.parent.name, folder.name)
+        return entry.record if entry is not None else scoring.reference(role, data, config, self.out)
 
     def _row(self, plan: Plan, data: Data) -> list[Record]:
         """One training and its sample sets."""

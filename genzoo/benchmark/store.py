@@ -20,6 +20,7 @@ import numpy as np
 
 from genzoo.errors import FolderInUse, RunError
 from genzoo.evaluation.record import Record, read_record
+from genzoo.files import check_writable
 
 WEIGHTS, CONFIG, LOG, SAMPLES, RECORD = "model.safetensors", "config.yaml", "log.jsonl", "samples.npz", "record.json"
 PICTURE = "samples.png"
@@ -92,16 +93,27 @@ def load(folder: Path) -> Results:
 
 
 def check_output(folder: Path) -> None:
-    """Raise :class:`FolderInUse` when ``folder`` is a file or holds anything but results, before work begins."""
-    if folder.is_file():
-        raise FolderInUse(f"{folder} is a file: give another --out")
-    foreign = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if foreign and not any(_is_run(path) for path in folder.iterdir()):
-        raise FolderInUse(f"{folder} holds something else ({foreign[0]}): give another --out, or an empty folder")
+    """Raise :class:`FolderInUse` when ``folder`` cannot be made or holds anything but results, before work begins."""
+    check_writable(folder)
+    found = sorted(folder.glob("*"))
+    if not any(map(_is_run, found)) and not all(map(_is_begun_reference, found)):
+        raise FolderInUse(f"{folder} holds something else ({found[0].name}): give another --out, or an empty folder")
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / CONFIG).is_file() or any(folder.glob(f"samples/*/{RECORD}"))
+    records = folder.glob(f"samples/*/{RECORD}")
+    return _says(folder / CONFIG, "schema: genzoo.run/") or any(_says(path, '"genzoo.eval/') for path in records)
+
+
+def _is_begun_reference(folder: Path) -> bool:
+    """Whether it holds sample sets without records and nothing else, as a reference row that was cut off does."""
+    kept = {path.name for path in folder.glob("samples/*/*") if path.suffix != ".tmp"}
+    flat = all(path.is_dir() for path in folder.glob("samples/*"))
+    return flat and kept <= {SAMPLES, PICTURE} and [path.name for path in folder.glob("*")] == ["samples"]
+
+
+def _says(path: Path, words: str) -> bool:
+    return path.is_file() and words in path.read_text(errors="replace")
 
 
 def _unfinished(folder: Path) -> list[str]:

@@ -20,7 +20,7 @@ from genzoo.evaluation.metrics import feature_metrics, size_warnings
 from genzoo.evaluation.points import KnownDensity, floors, point_metrics
 from genzoo.evaluation.record import Metric, Record, comparable, read_record, seal, write_record
 from genzoo.evaluation.references import gaussian, train_subset
-from genzoo.evaluation.samples import read_images
+from genzoo.evaluation.samples import read_images, read_points
 
 __all__ = [
     "Cache",
@@ -42,6 +42,7 @@ __all__ = [
     "load_extractor",
     "point_metrics",
     "read_images",
+    "read_points",
     "read_record",
     "register_with_torch_fidelity",
     "seal",

@@ -81,7 +81,7 @@ class Code(_Part):
 
 
 class Environment(_Part):
-    """Which machine and libraries evaluated; ``precision`` of the features."""
+    """Which machine and libraries drew and evaluated; ``precision`` of the drawing (features are always float32)."""
 
     python: str
     torch: str

@@ -1,4 +1,4 @@
-"""Image sets from disk: ``.npz`` in the layout that other evaluators read too, or a folder of pictures."""
+"""Samples from disk: images as ``.npz`` in the layout that other evaluators read too, or a folder; points."""
 
 import zipfile
 from collections import Counter
@@ -28,20 +28,39 @@ def read_images(path: Path) -> Tensor:
     return _read_npz(path)
 
 
+def read_points(path: Path) -> Tensor:
+    """float [n, 2] of an ``.npz`` whose ``arr_0`` is that.
+
+    Raises:
+        InvalidSamples: nothing there, unreadable, or of another shape or type.
+    """
+    if path.suffix != ".npz":
+        raise InvalidSamples(f"{path} is no .npz file: points are read from arr_0, float32 [n, 2]")
+    array = _load(path, "float32 [n, 2]")
+    if array.dtype not in (np.float32, np.float64) or array.ndim != 2 or array.shape[1] != 2:
+        raise InvalidSamples(f"{path}: arr_0 is {array.dtype} {list(array.shape)}; points are float32 [n, 2]")
+    return torch.from_numpy(array)
+
+
 def _read_npz(path: Path) -> Tensor:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if "arr_0" not in file.files:
-                found = ", ".join(file.files) or "nothing"
-                raise InvalidSamples(f"{path} holds {found}; it must hold arr_0, uint8 [n, height, width, channels]")
-            array = file["arr_0"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidSamples(f"{path} cannot be read as .npz ({str(error).splitlines()[0]})") from error
+    array = _load(path, "uint8 [n, height, width, channels]")
     if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] not in (1, 3) or 0 in array.shape:
         raise InvalidSamples(
             f"{path}: arr_0 is {array.dtype} {list(array.shape)}; it must be uint8 [n, height, width, 1 or 3]"
         )
     return torch.from_numpy(array)
+
+
+def _load(path: Path, wanted: str) -> np.ndarray:
+    """``arr_0``, whatever it holds; nothing pickled is loaded."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if "arr_0" not in file.files:
+                found = ", ".join(file.files) or "nothing"
+                raise InvalidSamples(f"{path} holds {found}; it must hold arr_0, {wanted}")
+            return file["arr_0"]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidSamples(f"{path} cannot be read as .npz ({str(error).splitlines()[0]})") from error
 
 
 def _read_folder(folder: Path) -> Tensor:

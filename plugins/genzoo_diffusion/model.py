@@ -1,10 +1,11 @@
 """The denoising diffusion probabilistic model."""
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from genzoo.capabilities import NoisePredictor
@@ -14,7 +15,7 @@ from genzoo.nets import ResidualMLP
 
 def linear_betas(timesteps: int) -> Tensor:
     """beta_t from 1e-4 to 0.02 at T = 1000, rescaled with T; [T] float64. DDPM (Ho et al., 2020), section 4."""
-    return torch.linspace(1e-4, 0.02, timesteps, dtype=torch.float64) * (1000 / timesteps)
+    return (torch.linspace(1e-4, 0.02, timesteps, dtype=torch.float64) * (1000 / timesteps)).clamp(max=0.999)
 
 
 def cosine_betas(timesteps: int) -> Tensor:
@@ -37,7 +38,7 @@ class DDPM(nn.Module, NoisePredictor):
 
     Args:
         shape: Of one example.
-        width: Hidden units (points) or channels of the first stage (images).
+        width: Hidden units (points) or channels of the first stage (images); a multiple of 8.
         patch: Side of the squares of pixels that the UNet sees as one position; 2 by default above 16 pixels, where it
             trains three times as many images a second for the same quality.
         timesteps: T.
@@ -51,9 +52,9 @@ class DDPM(nn.Module, NoisePredictor):
         self,
         shape: tuple[int, ...],
         *,
-        width: int | None = None,
-        patch: int | None = None,
-        timesteps: int = 1000,
+        width: Annotated[int, Field(ge=8, multiple_of=8)] | None = None,
+        patch: PositiveInt | None = None,
+        timesteps: Annotated[int, Field(ge=2)] = 1000,
         schedule: Literal["linear", "cosine"] = "linear",
     ) -> None:
         super().__init__()

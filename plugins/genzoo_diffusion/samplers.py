@@ -7,9 +7,10 @@ on anything that denoises. All start from N(0, I) at the noisiest level.
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field, PositiveInt
 from torch import Generator, Tensor
 
 from genzoo.capabilities import NoisePredictor, NoisyScore, as_noisy_score
@@ -20,22 +21,47 @@ def _noise(model: Any, n: int, generator: Generator) -> Tensor:
     return torch.randn((n, *model.shape), generator=generator, device=generator.device)
 
 
-def _scheduled(scheduler: Any, model: Any, x: Tensor, generator: Generator, **eta: float) -> Iterator[Tensor]:
-    """The states of a diffusers scheduler whose timesteps are set."""
-    for t in scheduler.timesteps:
-        x = scheduler.step(model.predict(x, t), t, x, generator=generator, **eta).prev_sample
-        yield x
+@dataclass(frozen=True)
+class Respaced:
+    """The noise process restricted to ``num_steps`` of its T timesteps, evenly spaced, the noisiest among them.
 
+    beta'_i = 1 - abar_{tau_i} / abar_{tau_{i-1}}: a process of its own, on which diffusers' schedulers take every step,
+    so that any number of steps is exact (on the whole process their stride is T // num_steps, rounded down).
 
-def _process(model: Any) -> dict[str, Any]:
-    """The scheduler configuration of the model's noise process; only images are clipped to [-1, 1]."""
-    betas = model.betas.detach().cpu().float().numpy()
-    return {"trained_betas": betas, "num_train_timesteps": len(betas), "clip_sample": is_image(model.shape)}
+    Reference: Improved Denoising Diffusion Probabilistic Models (Nichol and Dhariwal, 2021), section 4.
+    """
+
+    timesteps: Tensor
+    abar: Tensor
+
+    @classmethod
+    def of(cls, model: Any, num_steps: int) -> "Respaced":
+        """At most T steps of the model's process."""
+        abar = torch.cumprod(1 - model.betas.detach().cpu().double(), 0)
+        n = min(num_steps, len(abar))
+        timesteps = (torch.arange(1, n + 1) * len(abar) / n).round().long() - 1
+        return cls(timesteps, abar[timesteps])
+
+    def config(self, clip: bool) -> dict[str, Any]:
+        """What diffusers' schedulers are made with."""
+        before = torch.cat([torch.ones(1, dtype=torch.float64), self.abar[:-1]])
+        betas = (1 - self.abar / before).float().numpy()
+        return {"trained_betas": betas, "num_train_timesteps": len(betas), "clip_sample": clip}
+
+    def states(self, scheduler: Any, model: Any, x: Tensor, generator: Generator, **eta: float) -> Iterator[Tensor]:
+        """The states of a scheduler of this process, from noise to data."""
+        scheduler.set_timesteps(len(self.timesteps))
+        for i in scheduler.timesteps:
+            noise = model.predict(x, self.timesteps[i].to(x.device))
+            x = scheduler.step(noise, i, x, generator=generator, **eta).prev_sample
+            yield x
 
 
 @dataclass(frozen=True, kw_only=True)
 class DDPMSampler:
     """Ancestral sampling: x_{t-1} ~ N(mu(x_t, eps), beta_t), by diffusers' DDPMScheduler.
+
+    Images are clipped to [-1, 1] where x_0 is predicted; points are not.
 
     Reference: Denoising Diffusion Probabilistic Models (Ho et al., 2020), algorithm 2.
 
@@ -43,7 +69,7 @@ class DDPMSampler:
         num_steps: Network calls; at most the model's number of timesteps.
     """
 
-    num_steps: int = 1000
+    num_steps: PositiveInt = 1000
     needs: ClassVar[tuple[type, ...]] = (NoisePredictor,)
     low_precision: ClassVar[bool] = True
 
@@ -51,9 +77,9 @@ class DDPMSampler:
         """x_{T-1}, ..., x_0."""
         from diffusers import DDPMScheduler
 
-        scheduler: Any = DDPMScheduler(**_process(model), variance_type="fixed_large")
-        scheduler.set_timesteps(min(self.num_steps, len(model.betas)), device=generator.device)
-        yield from _scheduled(scheduler, model, _noise(model, n, generator), generator)
+        process = Respaced.of(model, self.num_steps)
+        scheduler = DDPMScheduler(**process.config(is_image(model.shape)), variance_type="fixed_large")
+        yield from process.states(scheduler, model, _noise(model, n, generator), generator)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,35 +89,29 @@ class DDIMSampler:
     Reference: Denoising Diffusion Implicit Models (Song et al., 2021), equation 12.
 
     Args:
-        num_steps: Network calls.
+        num_steps: Network calls; at most the model's number of timesteps.
         eta: Share of DDPM's noise.
     """
 
-    num_steps: int = 50
-    eta: float = 0.0
+    num_steps: PositiveInt = 50
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
     needs: ClassVar[tuple[type, ...]] = (NoisePredictor,)
     low_precision: ClassVar[bool] = True
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
         """The visited states, from noisy to clean."""
-        scheduler = self._scheduler(model)
-        yield from _scheduled(scheduler, model, _noise(model, n, generator), generator, eta=self.eta)
+        from diffusers import DDIMScheduler
+
+        process = Respaced.of(model, self.num_steps)
+        scheduler = DDIMScheduler(**process.config(is_image(model.shape)))
+        yield from process.states(scheduler, model, _noise(model, n, generator), generator, eta=self.eta)
 
     def expected_std(self, model: Any, std: float) -> float:
         """Of what N(mean, std^2) becomes at eta = 0: each step multiplies the state by a number."""
-        abar, v, scale = torch.cumprod(1 - model.betas.double(), 0).tolist(), std**2, 1.0
-        for t in self._scheduler(model).timesteps.tolist():
-            previous = t - len(abar) // self.num_steps
-            a, b = abar[t], abar[previous] if previous >= 0 else 1.0
+        abar, v, scale = [1.0, *Respaced.of(model, self.num_steps).abar.tolist()], std**2, 1.0
+        for b, a in reversed(list(itertools.pairwise(abar))):
             scale *= (b**0.5 * a**0.5 * v + (1 - b) ** 0.5 * (1 - a) ** 0.5) / (a * v + 1 - a)
         return scale
-
-    def _scheduler(self, model: Any) -> Any:
-        from diffusers import DDIMScheduler
-
-        scheduler: Any = DDIMScheduler(**_process(model), timestep_spacing="trailing", set_alpha_to_one=True)
-        scheduler.set_timesteps(min(self.num_steps, len(model.betas)), device=model.betas.device)
-        return scheduler
 
 
 def karras_sigmas(sigma_min: float, sigma_max: float, num_steps: int, rho: float = 7.0) -> Tensor:
@@ -117,7 +137,7 @@ class ProbabilityFlow:
         num_steps: Heun steps, of two network calls each; 30 widen a Gaussian by 2 %.
     """
 
-    num_steps: int = 30
+    num_steps: PositiveInt = 30
     needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
@@ -160,7 +180,7 @@ class ReverseSDE:
         num_steps: Network calls.
     """
 
-    num_steps: int = 100
+    num_steps: Annotated[int, Field(ge=2)] = 100
     needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:

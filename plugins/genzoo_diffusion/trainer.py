@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -22,7 +23,7 @@ class Denoising:
         lr: Learning rate.
     """
 
-    lr: float = 2e-3
+    lr: PositiveFloat = 2e-3
     needs: ClassVar[tuple[type, ...]] = (NoisePredictor,)
     low_precision: ClassVar[bool] = True
 

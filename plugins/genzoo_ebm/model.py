@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import PositiveInt
 from torch import Generator, Tensor, nn
 
 from genzoo.capabilities import Energy
@@ -11,7 +12,7 @@ from genzoo.nets import encoder
 
 
 class EBM(nn.Module, Energy):
-    """p(x) proportional to exp(f(x)) q(x): a net tilts a Gaussian q fitted to the data, E(x) = -f(x) - log q(x).
+    """p(x) proportional to exp(f(x)) q(x): a net tilts a Gaussian q fitted to the first batch, E(x) = -f(x) - log q(x).
 
     The Gaussian bounds the energy from below, so that no walk leaves for infinity, and is where walks start; ``step``
     is the Langevin step size that resolves data at its scale. ``base = "none"`` leaves p proportional to exp(f(x))
@@ -31,7 +32,11 @@ class EBM(nn.Module, Energy):
     sampler: ClassVar[str] = "langevin"
 
     def __init__(
-        self, shape: tuple[int, ...], *, width: int | None = None, base: Literal["gaussian", "none"] = "gaussian"
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: PositiveInt | None = None,
+        base: Literal["gaussian", "none"] = "gaussian",
     ) -> None:
         super().__init__()
         self.shape, self.tilts = shape, base == "gaussian"
@@ -45,7 +50,7 @@ class EBM(nn.Module, Energy):
 
     def initialize(self, x: Tensor) -> None:
         """Fit q, a Gaussian with independent coordinates, to a batch of data."""
-        std, mean = torch.std_mean(x, 0)
+        std, mean = torch.std_mean(x, 0, correction=0)
         self.mean.copy_(mean)
         self.std.copy_(std.clamp(min=0.1))
 

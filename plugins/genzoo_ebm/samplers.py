@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 
 from genzoo.capabilities import Score, as_score, supports
@@ -42,8 +43,8 @@ class Langevin:
         step: Step size e, in squared data units; the model's own by default, or 0.01.
     """
 
-    num_steps: int = 300
-    step: float | None = None
+    num_steps: PositiveInt = 300
+    step: PositiveFloat | None = None
     needs: ClassVar[tuple[type, ...]] = (Score,)
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:

@@ -3,9 +3,10 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -19,8 +20,7 @@ from genzoo_ebm.samplers import first_states, step_size, walk
 class ContrastiveDivergence:
     """Lower the energy of the data and raise it where persistent Langevin walks have come to.
 
-    grad L = E_data[grad E(x)] - E_walk[grad E(x)], plus ``l2`` (E(x)^2 + E(walk)^2) on the net's part. Walks go on
-    from a replay buffer; ``restart`` of them begin anew.
+    grad L = E_data[grad E(x)] - E_walk[grad E(x)]. Walks go on from a replay buffer; ``restart`` of them begin anew.
 
     References: Training Products of Experts by Minimizing Contrastive Divergence (Hinton, 2002); Training Restricted
     Boltzmann Machines using Approximations to the Likelihood Gradient (Tieleman, 2008); Implicit Generation and
@@ -32,18 +32,16 @@ class ContrastiveDivergence:
         step: Langevin step size, in squared data units; the model's own by default, or 0.01.
         noise: Standard deviation of the Gaussian noise on the data. Images, whose levels have no density, get by
             default as much as one Langevin step puts on them; points none.
-        buffer: Walks kept.
+        buffer: Walks kept; as many as a batch has examples at least.
         restart: Probability that a walk begins anew.
-        l2: Weight of the energies' squares.
     """
 
-    lr: float = 2e-3
-    num_steps: int = 10
-    step: float | None = None
-    noise: float | None = None
-    buffer: int = 1024
-    restart: float = 0.02
-    l2: float = 0.0
+    lr: PositiveFloat = 2e-3
+    num_steps: PositiveInt = 10
+    step: PositiveFloat | None = None
+    noise: NonNegativeFloat | None = None
+    buffer: PositiveInt = 1024
+    restart: Annotated[float, Field(ge=0, le=1)] = 0.02
     needs: ClassVar[tuple[type, ...]] = (Energy,)
     walks: Tensor | None = field(default=None, init=False, repr=False)
 
@@ -62,7 +60,7 @@ class ContrastiveDivergence:
         x = x + self._noise(model) * torch.randn_like(x)
         walked = self._walk(model, x)
         real, fake = as_energy(model).energy(torch.cat([x, walked])).chunk(2)
-        yield "model", real.mean() - fake.mean() + self.l2 * (real**2 + fake**2).mean()
+        yield "model", real.mean() - fake.mean()
 
     def _noise(self, model: Any) -> float:
         if self.noise is not None:
@@ -72,16 +70,14 @@ class ContrastiveDivergence:
     def _walk(self, model: nn.Module, like: Tensor) -> Tensor:
         generator = _fork(like.device)
         if self.walks is None:
-            self.walks = first_states(model, self.buffer, generator)
+            self.walks = first_states(model, max(self.buffer, len(like)), generator)
         n = len(like)
-        chosen = torch.randint(len(self.walks), (n,), generator=generator, device=like.device)
+        chosen = torch.randperm(len(self.walks), generator=generator, device=like.device)[:n]
         anew = torch.rand(n, generator=generator, device=like.device) < self.restart
         x = self.walks[chosen]
         x[anew] = first_states(model, n, generator)[anew]
-        model.requires_grad_(False)
         states = walk(as_score(model), x, step_size(self.step, model), generator)
         x = next(itertools.islice(states, self.num_steps - 1, None))
-        model.requires_grad_(True)
         self.walks[chosen] = x
         return x
 

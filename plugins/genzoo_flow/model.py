@@ -4,6 +4,7 @@ import math
 from typing import ClassVar, cast
 
 import torch
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from genzoo.capabilities import Decoder, Density, Encoder
@@ -67,8 +68,8 @@ class RealNVP(nn.Module, Density, Encoder, Decoder):
         self,
         shape: tuple[int, ...],
         *,
-        couplings: int | None = None,
-        width: int | None = None,
+        couplings: PositiveInt | None = None,
+        width: PositiveInt | None = None,
         levels: int | None = None,
     ) -> None:
         super().__init__()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -24,7 +25,7 @@ class MaximumLikelihood:
         levels: Grey levels of the data; None for continuous data.
     """
 
-    lr: float = 1e-3
+    lr: PositiveFloat = 1e-3
     levels: int | None = None
     needs: ClassVar[tuple[type, ...]] = (Density,)
 

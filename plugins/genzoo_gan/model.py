@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -16,7 +17,7 @@ def leaky_relu() -> nn.Module:
 
 
 class SNGAN(nn.Module, Decoder, Critic):
-    """A generator, and a critic that is Lipschitz: every layer has spectral norm 1, the whole is scaled by a constant.
+    """A generator, and a critic whose every weight matrix has spectral norm 1, scaled by a constant.
 
     References: Generative Adversarial Nets (Goodfellow et al., 2014); Spectral Normalization for Generative
     Adversarial Networks (Miyato et al., 2018).
@@ -32,7 +33,12 @@ class SNGAN(nn.Module, Decoder, Critic):
     sampler: ClassVar[str] = "decode"
 
     def __init__(
-        self, shape: tuple[int, ...], *, latent: int | None = None, width: int | None = None, lipschitz: float = 10.0
+        self,
+        shape: tuple[int, ...],
+        *,
+        latent: PositiveInt | None = None,
+        width: PositiveInt | None = None,
+        lipschitz: PositiveFloat = 10.0,
     ) -> None:
         super().__init__()
         picture = is_image(shape)

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from genzoo.capabilities import Critic, Decoder
 from genzoo.protocols import Batch
 
 
+@runtime_checkable
 class Game(Protocol):
-    """A model with both players."""
+    """A model with both players as networks of their own, so that each can have its optimizer."""
 
     latent_shape: tuple[int, ...]
     generator: nn.Module
@@ -51,11 +52,11 @@ class Adversarial:
         loss: Which game is played.
     """
 
-    lr: float = 1e-3
-    critic_lr: float = 1e-3
-    critic_steps: int = 1
+    lr: PositiveFloat = 1e-3
+    critic_lr: PositiveFloat = 1e-3
+    critic_steps: PositiveInt = 1
     loss: Literal["hinge", "cross-entropy"] = "hinge"
-    needs: ClassVar[tuple[type, ...]] = (Decoder, Critic)
+    needs: ClassVar[tuple[type, ...]] = (Game,)
     low_precision: ClassVar[bool] = True
 
     def optimizers(self, model: Game) -> dict[str, Optimizer]:

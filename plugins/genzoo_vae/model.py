@@ -5,6 +5,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveInt
 from torch import Generator, Tensor, nn
 
 from genzoo.capabilities import Decoder, Encoder, LowerBound
@@ -61,7 +62,12 @@ class VAE(nn.Module, Encoder, Decoder, LowerBound):
     trainer: ClassVar[str] = "elbo"
 
     def __init__(
-        self, shape: tuple[int, ...], *, latent: int | None = None, width: int | None = None, levels: int | None = None
+        self,
+        shape: tuple[int, ...],
+        *,
+        latent: PositiveInt | None = None,
+        width: PositiveInt | None = None,
+        levels: int | None = None,
     ) -> None:
         super().__init__()
         picture = is_image(shape)
@@ -92,7 +98,7 @@ class VAE(nn.Module, Encoder, Decoder, LowerBound):
             noise = torch.randn(mean.shape, generator=generator, device=mean.device)
         else:
             noise = torch.rand(mean.shape, generator=generator, device=mean.device).logit(1e-6)
-        return mean + self.log_scale.exp() * noise
+        return mean + self._log_scale().exp() * noise
 
     def log_bound(self, x: Tensor) -> Tensor:
         """One draw of the evidence lower bound, [n], in nats."""
@@ -102,7 +108,10 @@ class VAE(nn.Module, Encoder, Decoder, LowerBound):
         return self._log_likelihood(x, self.decode(z)).flatten(1).sum(1) - kl
 
     def _log_likelihood(self, x: Tensor, mean: Tensor) -> Tensor:
-        log_scale = self.log_scale.clamp(min=-7.0)
+        log_scale = self._log_scale()
         if self.levels is None:
             return log_normal(x, mean, log_scale)
         return log_logistic_mass(x, mean, log_scale, self.levels)
+
+    def _log_scale(self) -> Tensor:
+        return self.log_scale.clamp(min=-7.0)

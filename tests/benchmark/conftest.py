@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 import torch
-from genzoo.evaluation.record import Better, Content, Likelihood, Metric, Record, measured, seal, write_record
 from PIL import Image, ImageDraw
 
 from genzoo.data.points import density
-from genzoo.images import save_grid
+from genzoo.evaluation.record import Better, Content, Likelihood, Metric, Record, measured, seal, write_record
+from genzoo.images import grid
 
 HOSTILE = "<script>alert(1)</script>"
 Parts = dict[str, Any]
@@ -157,7 +157,7 @@ def write_entry(out: Path, train_id: str, sample_id: str, record: Record, seed: 
     else:
         images = draw_digits(64, record.metrics["fd_debiased"].value or 0, seed)
         np.savez(folder / "samples.npz", arr_0=images.numpy())
-        save_grid(images, folder / "samples.png")
+        grid(images).save(folder / "samples.png")
     if record.role == "model":
         (out / train_id / "model.safetensors").write_bytes(b"weights")
         write_log(out / train_id / "log.jsonl", ["critic", HOSTILE] if record.model.name == "gan" else ["loss"])

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from genzoo.evaluation.record import Record
 
 from genzoo.benchmark import store
 from genzoo.errors import FolderInUse, RunError
+from genzoo.evaluation.record import Record
 
 Write = Callable[..., Path]
 Records = Callable[..., Record]
@@ -140,9 +140,30 @@ def test_an_output_folder_is_new_empty_or_holds_results(tmp_path: Path, write: W
         store.check_output(tmp_path / folder)
 
 
+def test_an_output_folder_may_hold_a_training_or_a_reference_row_that_was_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "training" / "t1").mkdir(parents=True)
+    (tmp_path / "training" / "t1" / "config.yaml").write_text("schema: genzoo.run/1\nid: t1\n")
+    row = tmp_path / "reference" / "gaussian-digits" / "samples" / "gaussian-1a2b3c4d"
+    row.mkdir(parents=True)
+    (row / "samples.npz").touch()
+    (row / ".samples.png.17.tmp").touch()
+    for folder in ("training", "reference"):
+        store.check_output(tmp_path / folder)
+
+
+@pytest.mark.parametrize("path", ["conf/config.yaml", "speech/samples/a.wav", "speech/samples/a/a.wav", "a/b/samples"])
+def test_a_project_of_somebody_else_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("lr: 0.1\n")
+    with pytest.raises(FolderInUse, match="holds something else"):
+        store.check_output(tmp_path)
+
+
 def test_an_output_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(FolderInUse, match=r"holds something else \(thesis.tex\)"):
         store.check_output(tmp_path)
     with pytest.raises(FolderInUse, match="is a file"):
         store.check_output(tmp_path / "thesis.tex")
+    with pytest.raises(FolderInUse, match=r"thesis.tex is a file"):
+        store.check_output(tmp_path / "thesis.tex" / "results" / "new")

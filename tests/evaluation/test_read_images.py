@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluation.samples import read_images
+from genzoo.evaluation.samples import read_images, read_points
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -111,3 +111,24 @@ def test_nothing_there(tmp_path: Path) -> None:
         read_images(tmp_path / "absent.npz")
     with pytest.raises(InvalidSamples, match=r"neither an \.npz file nor a folder"):
         read_images(tmp_path / "absent.png")
+
+
+def test_points(tmp_path: Path) -> None:
+    points = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    np.savez(tmp_path / "a.npz", arr_0=points)
+    assert np.array_equal(read_points(tmp_path / "a.npz").numpy(), points)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((3, 8, 8, 1), np.uint8), r"arr_0 is uint8 \[3, 8, 8, 1\]; points are float32 \[n, 2\]"),
+        (np.zeros((3, 3), np.float32), r"float32 \[3, 3\]"),
+        (np.zeros((3, 2), np.int64), r"int64 \[3, 2\]"),
+        (np.array([{"a": 1}], dtype=object), "cannot be read as .npz"),
+    ],
+)
+def test_arrays_that_are_not_points(tmp_path: Path, array: np.ndarray, message: str) -> None:
+    np.savez(tmp_path / "a.npz", arr_0=array)
+    with pytest.raises(InvalidSamples, match=message):
+        read_points(tmp_path / "a.npz")

@@ -1,0 +1,99 @@
+"""The VAE's likelihoods against sums and integrals, and its bound where the exact likelihood is known."""
+
+import math
+
+import pytest
+import torch
+from genzoo_vae.model import VAE, log_logistic_mass, log_normal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+
+def grid(levels: int) -> Tensor:
+    """The levels as models see them."""
+    return torch.linspace(-1, 1, levels)
+
+
+@given(mean=st.floats(-2, 2), log_scale=st.floats(-7, 2), levels=st.sampled_from([2, 3, 17, 256]))
+@settings(max_examples=60, deadline=None)
+def test_the_masses_of_all_levels_sum_to_one(mean: float, log_scale: float, levels: int) -> None:
+    masses = log_logistic_mass(grid(levels), torch.tensor(mean), torch.tensor(log_scale), levels)
+    assert masses.isfinite().all()
+    assert masses.double().exp().sum().item() == pytest.approx(1.0, abs=2e-3)
+
+
+def test_a_mass_is_the_difference_of_two_distribution_functions() -> None:
+    x, mean, log_scale = grid(17)[1:-1], torch.tensor(0.1), torch.tensor(-1.0)
+    upper, lower = ((x + side / 16 - mean) / log_scale.exp() for side in (1, -1))
+    wanted = (torch.sigmoid(upper) - torch.sigmoid(lower)).log()
+    assert torch.allclose(log_logistic_mass(x, mean, log_scale, 17), wanted, atol=1e-5)
+
+
+def test_a_mass_far_in_the_tail_keeps_its_digits_and_its_gradient() -> None:
+    """log P(level) falls linearly, with slope 1 / scale, where both distribution functions round to one number."""
+    mean = torch.tensor(0.0, requires_grad=True)
+    told = log_logistic_mass(torch.tensor([0.5]), mean, torch.tensor(-6.0), 256).sum()
+    wanted = -(0.5 - 1 / 255) * math.exp(6) + math.log(-math.expm1(-2 / 255 * math.exp(6)))
+    assert told.item() == pytest.approx(wanted, rel=1e-4)
+    told.backward()
+    assert mean.grad.item() == pytest.approx(math.exp(6), rel=1e-4)
+
+
+def test_the_normal_density_is_torch_s() -> None:
+    x, mean, log_std = torch.randn(3, 5).unbind()
+    wanted = torch.distributions.Normal(mean, log_std.exp()).log_prob(x)
+    assert torch.allclose(log_normal(x, mean, log_std), wanted, atol=1e-5)
+
+
+class Moments(nn.Module):
+    """A posterior net that says the posterior of a linear decoder, or something else."""
+
+    def __init__(self, weight: Tensor, std: float, off: float) -> None:
+        super().__init__()
+        precision = 1 + weight**2 / std**2
+        self.slope, self.log_std = weight / std**2 / precision, -0.5 * precision.log() + off
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x * self.slope, self.log_std.expand(x.shape)], 1)
+
+
+def linear_vae(weight: Tensor, std: float, off: float = 0.0) -> VAE:
+    """p(x | z) = N(W z, std^2) with diagonal W: p(x) = N(0, W^2 + std^2) and the posterior is Gaussian."""
+    vae = VAE((2,), latent=2, width=8)
+    vae.generator = nn.Linear(2, 2, bias=False)
+    vae.generator.weight.data = torch.diag(weight)
+    vae.posterior = Moments(weight, std, off)
+    vae.log_scale.data.fill_(math.log(std))
+    return vae.eval()
+
+
+@pytest.mark.parametrize("off", [0.0, 0.5, -0.5])
+def test_the_bound_falls_short_of_the_likelihood_by_the_divergence_of_the_posterior(off: float) -> None:
+    """log p(x) - E[bound] = KL(q || p(z | x)) = e^(2 off) - 1 - 2 off nats in two dimensions; 4 standard errors."""
+    torch.manual_seed(0)
+    weight, std = torch.tensor([0.8, 0.3]), 0.5
+    exact = torch.distributions.Normal(0.0, (weight**2 + std**2).sqrt())
+    x = torch.tensor([[0.7, -0.4]]).expand(40_000, 2)
+    bound = linear_vae(weight, std, off).log_bound(x)
+    gap = exact.log_prob(x[0]).sum().item() - bound.mean().item()
+    assert gap == pytest.approx(math.exp(2 * off) - 1 - 2 * off, abs=4 * bound.std().item() / len(x) ** 0.5)
+
+
+def test_observations_of_a_linear_decoder_have_the_marginal_s_spread() -> None:
+    weight, std = torch.tensor([0.8, 0.3]), 0.5
+    vae, generator = linear_vae(weight, std), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        x = vae.observe(torch.randn(40_000, 2, generator=generator), generator)
+    assert torch.allclose(x.var(0), weight**2 + std**2, rtol=4 * (2 / 40_000) ** 0.5)
+
+
+def test_observations_of_images_follow_the_logistic() -> None:
+    """A logistic of scale s has variance (pi s)^2 / 3."""
+    vae = VAE((1, 4, 4), latent=2, width=8, levels=17).eval()
+    z, generator = torch.zeros(20_000, 2), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        noise = vae.observe(z, generator) - vae.decode(z[:1])
+    scale = vae.log_scale.exp().item()
+    assert noise.var().item() == pytest.approx((math.pi * scale) ** 2 / 3, rel=0.02)
+    assert noise.mean().item() == pytest.approx(0.0, abs=0.01)
