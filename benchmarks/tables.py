@@ -9,10 +9,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from genzoo.evaluation import read_record
-
 from genzoo.benchmark.table import Table, build
 from genzoo.benchmark.text import to_markdown
+from genzoo.evaluation import read_record
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"

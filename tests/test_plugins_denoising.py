@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from genzoo_diffusion.model import DDPM, cosine_betas, linear_betas
-from genzoo_diffusion.samplers import karras_sigmas
-from genzoo_diffusion.trainer import Denoising
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from genzoo.protocols import Batch
+from genzoo_diffusion.model import DDPM, cosine_betas, linear_betas
+from genzoo_diffusion.samplers import karras_sigmas
+from genzoo_diffusion.trainer import Denoising
 
 
 def test_the_linear_schedule_is_ddpm_s() -> None:

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from genzoo_ebm.model import EBM
-from genzoo_ebm.samplers import Langevin, walk
-from genzoo_ebm.trainer import ContrastiveDivergence
 from torch import Tensor, nn
 
 from genzoo.capabilities import as_score
 from genzoo.protocols import Batch
 from genzoo.testing import GaussianReference
+from genzoo_ebm.model import EBM
+from genzoo_ebm.samplers import Langevin, walk
+from genzoo_ebm.trainer import ContrastiveDivergence
 
 
 def flat(model: EBM) -> EBM:

@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
+from torch import nn
+
 from genzoo_flow.layers import ActNorm, Logit, Squeeze
 from genzoo_flow.model import RealNVP
-from torch import nn
 
 SHAPES = [(2,), (3,), (1, 6, 10), (3, 7, 7), (2, 4, 4), (1, 12, 6)]
 

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from genzoo_gan.model import SNGAN
-from genzoo_gan.trainer import Adversarial, cross_entropy, hinge
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genzoo.protocols import Batch
+from genzoo_gan.model import SNGAN
+from genzoo_gan.trainer import Adversarial, cross_entropy, hinge
 
 
 def batches(n: int = 8) -> Iterator[Batch]:

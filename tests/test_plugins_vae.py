@@ -4,10 +4,11 @@ import math
 
 import pytest
 import torch
-from genzoo_vae.model import VAE, log_logistic_mass, log_normal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+
+from genzoo_vae.model import VAE, log_logistic_mass, log_normal
 
 
 def grid(levels: int) -> Tensor:

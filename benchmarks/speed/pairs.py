@@ -11,22 +11,21 @@ from torch import Tensor
 Way = Callable[[], tuple[Mapping[str, Tensor], float]]
 """Computes something; returns the result, by name, and the seconds that count."""
 
-HEADER = f"{'ratio':7} {'(range)':16} {'seconds of the second':22} {'same result':12} load"
+HEADER = f"{'ratio':7} {'range':15} {'seconds of the second':22} {'same result':12} load"
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Seconds of the first way over seconds of the second, one ratio a repetition."""
+    """Seconds of the first way over seconds of the second: the median of the repetitions, and their range."""
 
     ratios: list[float]
     seconds: list[float]
     same: bool
 
     def __str__(self) -> str:
-        spread = f"({min(self.ratios):.3f} to {max(self.ratios):.3f})"
-        seconds = f"{statistics.median(self.seconds):.3f}"
-        ratio = f"{statistics.median(self.ratios):.3f}"
-        return f"{ratio:7} {spread:16} {seconds:22} {self.same!s:12} {os.getloadavg()[0]:.1f}"
+        ratio, seconds = statistics.median(self.ratios), f"{statistics.median(self.seconds):.3f}"
+        spread = f"{min(self.ratios):.3f} to {max(self.ratios):.3f}"
+        return f"{ratio:<7.3f} {spread:15} {seconds:22} {self.same!s:12} {os.getloadavg()[0]:.1f}"
 
 
 def compare(first: Way, second: Way, repeats: int) -> Ratio:

@@ -5,13 +5,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 import pytest
-from genzoo.evaluation.record import Record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genzoo.benchmark.charts import by_model, colour, cost_chart, loss_chart, pareto
 from genzoo.benchmark.columns import CALLS, TRAINING
 from genzoo.benchmark.table import Table, build
+from genzoo.evaluation.record import Record
 
 Records = Callable[..., Record]
 Zoo = Callable[[str], list[Record]]

@@ -5,11 +5,11 @@ import re
 from collections.abc import Callable
 
 import pytest
-from genzoo.evaluation.record import Likelihood, Record, measured
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from genzoo.benchmark.table import Table, build, plain
+from genzoo.evaluation.record import Likelihood, Record, measured
 
 Records = Callable[..., Record]
 Zoo = Callable[[str], list[Record]]

@@ -4,11 +4,11 @@ import io
 from collections.abc import Callable
 
 import pytest
-from genzoo.evaluation.record import Likelihood, Record
 from rich.console import Console
 
 from genzoo.benchmark.table import build
 from genzoo.benchmark.text import show, to_markdown, to_text
+from genzoo.evaluation.record import Likelihood, Record
 
 Records = Callable[..., Record]
 Zoo = Callable[[str], list[Record]]
