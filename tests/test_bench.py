@@ -23,6 +23,8 @@ from genzoo.errors import (
     UnknownName,
 )
 
+pytestmark = pytest.mark.xdist_group("bench")  # the suite is run once
+
 SUITE = """
 name: tiny
 title: A tiny suite

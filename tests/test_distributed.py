@@ -16,6 +16,7 @@ from genzoo.checkpoint import load_checkpoint
 from genzoo.cli import main
 from genzoo.run import Run
 
+pytestmark = pytest.mark.xdist_group("distributed")  # two processes are launched once
 HERE = Path(__file__).parent
 CPU = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
 

@@ -15,6 +15,8 @@ from genzoo.jobs import WEIGHTS, execute
 from genzoo.run import Run
 from genzoo.training import Upkeep
 
+pytestmark = pytest.mark.xdist_group("resume")  # the server that forks processes imports torch once
+
 
 @pytest.mark.parametrize("data", ["8gaussians", "digits"])
 @pytest.mark.parametrize("model", FAMILIES)
