@@ -1,7 +1,8 @@
-"""Make the weights of the built-in feature extractors: ``python benchmarks/train_extractors.py [cnn8 cnn28 rand28]``.
+"""Make the weights of the built-in feature extractors: ``python benchmarks/train_extractors.py [NAME ...]``.
 
 Written to genzoo/evaluation/weights/. Fashion-MNIST is the four IDX files (``--fashion-mnist FOLDER``), the digits
-from the package. Only the training splits are learned from; the accuracy on the test split is printed.
+from the package. Only the training splits are learned from; the accuracy on the test split is printed. The random
+networks learn nothing: the scale of rand32 is set on random pictures with the spectrum of natural ones.
 """
 
 import argparse
@@ -85,12 +86,33 @@ def accuracy(net: nn.Module, data: Labelled) -> float:
     return float(sum(right)) / len(data[1])
 
 
+def natural_spectrum(n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Random pictures whose amplitudes fall as 1 / f, uint8 [n, 3, size, size]; half of a channel is brightness.
+
+    Reference: Relations between the Statistics of Natural Images and the Response Properties of Cortical Cells
+    (Field, 1987).
+    """
+    frequency = torch.hypot(torch.fft.fftfreq(size)[:, None], torch.fft.rfftfreq(size)).clamp(min=1 / size)
+
+    def field(num_channels: int) -> Tensor:
+        white = torch.randn(n, num_channels, size, size, generator=generator)
+        field = torch.fft.irfft2(torch.fft.rfft2(white) / frequency, s=(size, size))
+        return field / field.std()
+
+    contrast = 40 * torch.exp(0.5 * torch.randn(n, 1, 1, 1, generator=generator))
+    level = 120 + 40 * torch.randn(n, 1, 1, 1, generator=generator)
+    return (level + contrast * (field(1) + field(3)) / 2**0.5).clamp(0, 255).round().to(torch.uint8)
+
+
 def make(name: str, fashion_folder: Path) -> nn.Module:
     """The network ``name``, trained (or drawn) from a fixed seed."""
     torch.manual_seed(0)
     net = BUILT_IN[name]()
     if isinstance(net, RandomConvolutions):
-        net.initialise(torch.Generator().manual_seed(0))
+        generator = torch.Generator().manual_seed(0)
+        net.initialise(generator)
+        if name == "rand32":
+            net.standardise(natural_spectrum(10_000, 32, generator))
         return net
     clothes = name == "cnn28"
     data, test = fashion_mnist(fashion_folder) if clothes else digits(ROOT / "data" / "digits.parquet")

@@ -13,9 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genzoo.assessment import evaluate
     from genzoo.benchmark import bench
     from genzoo.data import load as load_data
-    from genzoo.run import Run, evaluate, train
+    from genzoo.run import Run, train
     from genzoo.zoo import Zoo
 
     __version__: str
@@ -26,7 +27,7 @@ _HOMES = {
     "Run": ("genzoo.run", "Run"),
     "Zoo": ("genzoo.zoo", "Zoo"),
     "bench": ("genzoo.benchmark", "bench"),
-    "evaluate": ("genzoo.run", "evaluate"),
+    "evaluate": ("genzoo.assessment", "evaluate"),
     "load_data": ("genzoo.data", "load"),
     "train": ("genzoo.run", "train"),
 }

@@ -63,6 +63,22 @@ class LowerBound(Protocol):
 
 
 @runtime_checkable
+class ImportanceWeighted(Protocol):
+    """A latent-variable model that draws z_i ~ q(z | x); ``bounds`` says whether p is a ``"density"`` or a ``"mass"``.
+
+    log 1/k sum_i w_i is a lower bound of log p(x), in expectation, that rises to it with k.
+
+    Reference: Importance Weighted Autoencoders (Burda et al., 2016).
+    """
+
+    bounds: Literal["density", "mass"]
+
+    @abstractmethod
+    def log_weights(self, x: Tensor, k: int) -> Tensor:
+        """log w_i = log p(x, z_i) - log q(z_i | x) of k independent draws, [k, n], in nats."""
+
+
+@runtime_checkable
 class Score(Protocol):
     """The gradient of log p, of the data itself."""
 
@@ -151,8 +167,8 @@ class Conditional(Protocol):
 
 
 CAPABILITIES: tuple[type, ...] = (
-    Energy, Density, Mass, LowerBound, Score, Denoiser, NoisyScore, NoisePredictor, Decoder, Encoder, Critic,
-    Conditional,
+    Energy, Density, Mass, LowerBound, ImportanceWeighted, Score, Denoiser, NoisyScore, NoisePredictor, Decoder,
+    Encoder, Critic, Conditional,
 )  # fmt: skip
 
 

@@ -72,6 +72,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Annotated[float, Field(ge=0)]
 Precision = Literal["auto", "float32", "bf16"]
+Regime = Literal["equal-parameters", "equal-training", "equal-calls"]
 
 
 class Checked(BaseModel):

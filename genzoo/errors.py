@@ -77,6 +77,12 @@ class SamplingFailed(GenZooError):
     status = 1
 
 
+class SolverFailed(GenZooError):
+    """A differential equation that the solver cannot follow. Remedy: a looser tolerance, or a smoother model."""
+
+    status = 1
+
+
 class StorageError(GenZooError):
     """The disk refused a write. What had been written before is complete; remedy: free space, then ``--resume``."""
 

@@ -1,4 +1,4 @@
-"""The markers and the three hooks of a GenZoo plugin.
+"""The markers and the five hooks of a GenZoo plugin.
 
 Each hook returns a mapping from a kebab-case name to a factory: a callable, or a string ``"module:attribute"`` that is
 imported when it is first built (so that ``genzoo list`` imports no torch). A factory's keyword-only parameters, with
@@ -30,3 +30,13 @@ def genzoo_trainers() -> Mapping[str, Factory]:  # type: ignore[empty-body]
 @hookspec
 def genzoo_samplers() -> Mapping[str, Factory]:  # type: ignore[empty-body]
     """Samplers by name (after their algorithms), each called as ``factory(**options)``."""
+
+
+@hookspec
+def genzoo_extractors() -> Mapping[str, Factory]:  # type: ignore[empty-body]
+    """Feature extractors by name (after their networks), each called as ``factory(**options)``."""
+
+
+@hookspec
+def genzoo_metrics() -> Mapping[str, Factory]:  # type: ignore[empty-body]
+    """Metrics by name, each called as ``factory(**options)`` and giving a :class:`genzoo.protocols.Metric`."""

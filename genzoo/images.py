@@ -1,9 +1,13 @@
-"""Between numbers and pictures: the one map from levels to [-1, 1], the one quantiser back, and sample grids."""
+"""Between numbers and pictures: the one map from levels to [-1, 1], the one quantiser back, modes, sample grids."""
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+
+DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+GREY = ("1", "L", "LA", "La", *DEEP_GREY)
+TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 def is_image(shape: tuple[int, ...]) -> bool:
@@ -37,6 +41,28 @@ def to_uint8(levels_nhwc: Tensor, levels: int) -> Tensor:
 def quantise(x: Tensor, levels: int) -> Tensor:
     """Model output [n, c, h, w] in [-1, 1] as uint8 pictures [n, h, w, c], rounded to the data's own levels."""
     return to_uint8(to_levels(x, levels), levels)
+
+
+def as_8_bit(image: Image.Image, mode: str) -> Image.Image:
+    """A picture of any mode as ``mode``, L or RGB.
+
+    Transparency is laid over white, palettes become RGB, 16-bit grey v becomes floor(v / 257 + 1/2), colour becomes
+    grey by its luma (ITU-R 601-2), every other colour space becomes RGB.
+
+    Raises:
+        ValueError: floating-point pixels, or more than 16 bits.
+    """
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no range; save it with 8 bits")
+    if image.mode in DEEP_GREY:
+        deep = np.asarray(image).astype(np.int64)
+        if deep.min() < 0 or deep.max() > 0xFFFF:
+            raise ValueError("more than 16 bits a pixel; save it with 8 bits")
+        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    elif image.mode in TRANSPARENT or "transparency" in image.info:
+        opaque = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(opaque, image.convert("RGBA"))
+    return image.convert(mode)
 
 
 def grid(images: Tensor, *, columns: int = 8, scale: int = 1, pad: int = 1) -> Image.Image:

@@ -16,6 +16,8 @@ class Kind(StrEnum):
     MODELS = "models"
     TRAINERS = "trainers"
     SAMPLERS = "samplers"
+    EXTRACTORS = "extractors"
+    METRICS = "metrics"
     DATASETS = "datasets"
     PLUGINS = "plugins"
 
@@ -53,11 +55,15 @@ def description(zoo: "Zoo", role: str, name: str) -> str:
         for option in zoo.options(role, name)
     ]
     docstring = inspect.cleandoc(zoo.factory(role, name).__doc__ or "")
-    parts = [f"{name}: a {role} of {zoo.owner(role, name)}", docstring, table(options), _abilities(zoo, role, name)]
+    article = "an" if role == "extractor" else "a"
+    title = f"{name}: {article} {role} of {zoo.owner(role, name)}"
+    parts = [title, docstring, table(options), _abilities(zoo, role, name)]
     return "\n\n".join(filter(None, parts))
 
 
 def _abilities(zoo: "Zoo", role: str, name: str) -> str:
+    if role in ("extractor", "metric"):
+        return ""
     from genzoo.capabilities import offers
     from genzoo.compatibility import examples, needs
 

@@ -2,15 +2,12 @@
 
 import json
 import math
-import resource
 import signal
-import sys
 import threading
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-import torch
 from accelerate import Accelerator
 from tqdm import tqdm
 
@@ -107,11 +104,3 @@ class StopSignals:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
-
-
-def peak_memory_mb(device: torch.device) -> float:
-    """The most memory in use so far: of the GPU, or of this process (resident), in MB."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

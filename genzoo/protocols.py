@@ -1,4 +1,4 @@
-"""The plugin contract: what a model, a trainer and a sampler are. No code, only shapes of code.
+"""The plugin contract: what a model, a trainer, a sampler, an extractor and a metric are. Only shapes of code.
 
 A model is what it can compute, a trainer is a generator of losses, a sampler is an iterator of states. The host owns
 everything else: devices, the loop, seeds, EMA, checkpoints, features, metrics, records, reports.
@@ -6,7 +6,7 @@ everything else: devices, the loop, seeds, EMA, checkpoints, features, metrics, 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 from torch import Generator, Tensor
 from torch.optim import Optimizer
@@ -79,3 +79,67 @@ class Sampler(Protocol):
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
         """States [n, *shape], in order."""
+
+
+@runtime_checkable
+class Extractor(Protocol):
+    """An ``nn.Module`` that turns images into features, always in eval mode, in float32, without autocast.
+
+    ``sha256`` names its weights: two extractors with one hash give the same features. ``batch_size`` is how many
+    images it is given at once. Optional member, looked up by name: ``logits(features)``, the classes [n, num_classes]
+    that it sees.
+    """
+
+    sha256: str
+    batch_size: int
+
+    def check_shape(self, shape: tuple[int, int, int]) -> None:
+        """Raise :class:`~genzoo.errors.InvalidSamples` unless it takes images of (channels, height, width)."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """[n, d] float32 of uint8 images [n, c, h, w]."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One side of a comparison: uint8 ``images`` [n, h, w, c], ``features`` [n, d] float32, ``logits`` or None."""
+
+    images: Tensor
+    features: Tensor
+    logits: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a metric is given: as many generated as real images, the training images if known, and a seed."""
+
+    generated: ImageSet
+    real: ImageSet
+    train: ImageSet | None = None
+    seed: int = 0
+
+
+class Measurement(NamedTuple):
+    """What a metric finds: a number, which end is better, how it was made; its standard error, and what a perfect
+    model would score, where they are known.
+    """
+
+    value: float
+    better: Literal["lower", "higher"]
+    how: str
+    se: float | None = None
+    expected: float | None = None
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A number about images, computed from one :class:`Comparison`, which it leaves as it is.
+
+    All randomness comes from the comparison's seed; a metric that draws states its standard error.
+    """
+
+    def __call__(self, comparison: Comparison) -> Measurement:
+        """The measurement; raises :class:`~genzoo.errors.InvalidSamples` where there is none."""

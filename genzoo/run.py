@@ -1,7 +1,8 @@
-"""A finished training: sample it, measure it. And the functions that a user calls: train, evaluate."""
+"""A finished training: sample it, measure it. And the function that makes one: train."""
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,17 +15,21 @@ from torch import Tensor
 from genzoo import scoring
 from genzoo.config import SampleConfig, TrainConfig, checked
 from genzoo.data import Data, load
-from genzoo.errors import InvalidConfig, InvalidSamples, RunError
-from genzoo.evaluation import Record, likelihood
-from genzoo.evaluation.record import ModelPart, Parameters, TrainingPart
+from genzoo.errors import InvalidSamples, RunError
+from genzoo.evaluation import Record
+from genzoo.evaluation.record import Likelihood, ModelPart, Parameters, TrainingPart
 from genzoo.jobs import CONFIG, COST, WEIGHTS, execute, prepare, prepare_sampler, read_description
 from genzoo.processes import this_process
 from genzoo.protocols import Sampler
+from genzoo.records import Drawn, Subject
 from genzoo.sampling import Samples, draw
+from genzoo.scoring import Judging
+from genzoo.standards import Standard, of_data
 from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
 DEFAULT_OUT = Path("runs")
+log = logging.getLogger(__name__)
 
 
 class Run:
@@ -34,6 +39,7 @@ class Run:
         self.folder = folder
         self.description = description
         self.config = checked(TrainConfig, description["config"], str(folder / CONFIG))
+        self._known_likelihoods: dict[Judging, tuple[Likelihood, ...]] = {}
 
     @classmethod
     def open(cls, folder: str | Path) -> "Run":
@@ -115,16 +121,42 @@ class Run:
         """Draw as many samples as the protocol asks for, keep them in the run's folder, and measure them."""
         return self.score(SampleConfig(sampler=sampler, options=dict(options or {}), seed=seed))
 
-    def score(self, config: SampleConfig, *, extractor_weights: Path | None = None) -> Record:
-        """Draw, store and measure one sample set; the record is written beside the samples, last."""
-        config = scoring.resolve(self.zoo, self.model, self.config.model, self.data, config)
-        extractor = scoring.load_extractor(config.extractor, extractor_weights)
+    def score(self, config: SampleConfig, judging: Judging | None = None, against: Standard | None = None) -> Record:
+        """Draw, store and measure one sample set; the record is written beside the samples, last.
+
+        ``against`` something else than the test split of the run's own data nothing is stored.
+        """
+        judging, standard = judging or Judging(), against or of_data(self.data)
+        config = self._resolved(config, standard)
+        panel = judging.panel(self.zoo, config.extractor)
+        drawn = self._drawn(config)
+        findings = scoring.measure(drawn, standard, panel)
+        found = self._likelihoods(judging)
+        findings = findings.extended(scoring.divergence(found, self.data))
+        subject = Subject("model", self._model_part(drawn.samples), self._training_part(), drawn.samples.precision)
+        folder = None if against else scoring.folder_of(self.zoo, self.folder, self.id, config)
+        return scoring.record(subject, drawn, findings, likelihood=found, folder=folder)
+
+    def _resolved(self, config: SampleConfig, standard: Standard) -> SampleConfig:
+        """Raises where what the run makes cannot be measured against ``standard``, or cannot be made."""
+        shape, own = standard.wanted.shape, self.data.shape
+        if shape not in (None, own):
+            raise InvalidSamples(f"{self.folder.name} makes samples of shape {own}, {standard.name} has {shape}")
+        config = config.model_copy(update={"num_samples": config.num_samples or standard.num_samples})
+        return scoring.resolve(self.zoo, self.model, self.config.model, self.data, config)
+
+    def _drawn(self, config: SampleConfig) -> Drawn:
+        log.info("drawing %d samples with %s", config.num_samples, config.sampler)
         sampler = self.zoo.sampler(str(config.sampler), config.options)
         samples = self._draw(sampler, config.num_samples or 0, config.seed)
-        folder = scoring.folder_of(self.zoo, self.folder, self.id, config)
-        found = likelihood(self.model, scoring.held_out(self.data), self.data.levels)
-        subject = scoring.Subject("model", self._model_part(samples), self._training_part(), samples.precision)
-        return scoring.record(subject, config, samples, self.data, folder, extractor=extractor, likelihood=found)
+        return Drawn(config, samples, scoring.finish(samples.x, self.data))
+
+    def _likelihoods(self, judging: Judging) -> tuple[Likelihood, ...]:
+        """They belong to the model: computed once, however many samplers are tried on it."""
+        if judging not in self._known_likelihoods:
+            log.info("likelihood of the test split")
+            self._known_likelihoods[judging] = judging.likelihoods(self.model, self.data)
+        return self._known_likelihoods[judging]
 
     def _model_part(self, samples: Samples) -> ModelPart:
         owner = self.zoo.owner("model", self.config.model)
@@ -148,7 +180,7 @@ class Run:
             images_seen=cost["images_seen"],
             steps=cost["steps"],
             seconds=cost["seconds"],
-            flops=None,
+            flops=cost.get("flops"),
             peak_memory_mb=cost["peak_memory_mb"],
             precision=cost["precision"],
         )
@@ -218,38 +250,3 @@ def train(
     }
     config = checked(TrainConfig, values, "genzoo.train")
     return start(config, Path(out) if out else None, resume=resume, progress=progress)
-
-
-def evaluate(
-    samples: "Run | str | Path | Tensor",
-    *,
-    data: str | None = None,
-    extractor: str | None = None,
-    extractor_weights: Path | None = None,
-    sampler: str | None = None,
-    seed: int = 0,
-) -> Record:
-    """Measure a run, an ``.npz`` file, a folder of images or a tensor against a data set.
-
-    A run is sampled first (``sampler``, ``seed``), as often as the protocol says; anything else needs ``data``.
-    Images are uint8 [n, h, w, c], points float32 [n, 2].
-
-    Raises:
-        InvalidConfig: another data set than a run's own, or a sampler for what is no run.
-        GenZooError: samples that cannot be read or measured, an unknown data set, an extractor without weights.
-    """
-    if isinstance(samples, str | Path) and (Path(samples) / CONFIG).is_file():
-        samples = Run.open(samples)
-    if isinstance(samples, Run):
-        if data not in (None, samples.config.data):
-            raise InvalidConfig(f"a run is measured against its own data, {samples.config.data}: leave out {data!r}")
-        config = SampleConfig(sampler=sampler, seed=seed, extractor=extractor)
-        return samples.score(config, extractor_weights=extractor_weights)
-    name = "tensor" if isinstance(samples, Tensor) else Path(samples).name
-    if sampler is not None:
-        raise InvalidConfig(f"{name} is not a run, no sampler is needed: leave out {sampler!r}")
-    if data is None:
-        raise InvalidSamples(f"{name} is not a run: say what to compare it with (--data)")
-    loaded = load(data)
-    found = samples if isinstance(samples, Tensor) else scoring.read_samples(Path(samples), loaded)
-    return scoring.score_samples(name, found, loaded, extractor=extractor, weights=extractor_weights)

@@ -1,24 +1,40 @@
-"""Drawing samples: seeds, batches, the count of network calls, the clock, and what is not finite."""
+"""Drawing samples: seeds, batches, what it costs, and what is not finite.
 
+Rows, seconds and memory are those of the drawing itself. Floating-point operations are counted beside it, on a few rows
+that are drawn again and thrown away: counting takes longer than a small network does.
+"""
+
+import itertools
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from genzoo.capabilities import CAPABILITIES, Conditional
+from genzoo.flops import count_flops, operator_by_operator
+from genzoo.memory import PeakMemory
 from genzoo.precision import allows_bf16, autocast, choose_precision
 from genzoo.protocols import Sampler
 
 NUMBERS_AT_ONCE = 1 << 22
+PROBED, ALIKE = 16, 4
+"""Rows on which operations are counted; states in a row that have to cost the same before the rest is not counted."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What was drawn: ``x`` [n, *shape] on the CPU, float32; seconds of wall time; parameters that were needed."""
+    """What was drawn, and what that cost.
+
+    ``x`` [n, *shape] on the CPU, float32; rows passed through the network and floating-point operations for each sample
+    (:mod:`genzoo.flops`); seconds of wall time; parameters that were needed; the peak (:mod:`genzoo.memory`).
+    """
 
     x: Tensor
     calls_per_sample: float | None
@@ -26,31 +42,33 @@ class Samples:
     num_not_finite: int
     parameters: int
     precision: str = "float32"
+    flops_per_sample: float | None = None
+    peak_memory_mb: float | None = None
 
 
 class Counted:
     """A model that counts the rows passed through its capability methods: the honest cost of a sampler."""
 
-    def __init__(self, model: Any, needs: tuple[type, ...] = (), tally: list[int] | None = None) -> None:
-        self._model, self._tally = model, [0] if tally is None else tally
+    def __init__(self, model: Any, needs: tuple[type, ...] = (), tally: Counter[str] | None = None) -> None:
+        self._model, self.tally = model, Counter() if tally is None else tally
         for name in _members((*CAPABILITIES, *needs)):
             if hasattr(model, name):
                 member = getattr(model, name)
-                setattr(self, name, self._counting(member) if callable(member) else member)
+                setattr(self, name, self._counting(name, member) if callable(member) else member)
         if isinstance(model, Conditional):
-            self.given = lambda labels: Counted(model.given(labels), needs, self._tally)
+            self.given = lambda labels: Counted(model.given(labels), needs, self.tally)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_model"], name)
 
     @property
     def rows(self) -> int:
-        """Rows passed so far."""
-        return self._tally[0]
+        """Rows passed so far, through whichever method; ``tally`` has them by its name."""
+        return self.tally.total()
 
-    def _counting(self, method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    def _counting(self, name: str, method: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def call(x: Tensor, *args: Any, **named: Any) -> Tensor:
-            self._tally[0] += len(x)
+            self.tally[name] += len(x)
             return method(x, *args, **named)
 
         return call
@@ -63,18 +81,25 @@ def _members(protocols: tuple[type, ...]) -> set[str]:
 
 
 class UsedParameters:
-    """Counts the parameters of the modules that are called, which is what sampling needs of a model.
+    """Counts the parameters that sampling needs of a model: those of the modules that are called, and what is touched.
 
-    A hook goes when its module is called for the first time: calls after that are as fast as without.
+    A hook goes when its module is called for the first time: calls after that are as fast as without. A module that is
+    used without being called (a flow's inverse) shows in what :meth:`touched` sees of every operator.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._used: set[nn.Module] = {model}
+        self._model, self._used = model, set[Tensor]()
         self._hooks = {module: module.register_forward_pre_hook(self._note) for module in model.modules()}
 
     def _note(self, module: nn.Module, arguments: Any) -> None:
-        self._used.add(module)
+        self._used.update(module.parameters(recurse=False))
         self._hooks.pop(module).remove()
+
+    @contextmanager
+    def touched(self) -> Iterator[None]:
+        """A context in which every parameter that an operator reads is noted."""
+        with operator_by_operator(), _Touched(self._model, self._used):
+            yield
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +110,22 @@ class UsedParameters:
 
     def count(self) -> int:
         """The number of scalars so far."""
-        return sum(p.numel() for module in self._used for p in module.parameters(recurse=False))
+        return sum(p.numel() for p in self._used)
+
+
+class _Touched(TorchDispatchMode):
+    """Adds to ``used`` the parameters of the model that operators read, alone or in a list."""
+
+    def __init__(self, model: nn.Module, used: set[Tensor]) -> None:
+        super().__init__()
+        self._unused, self._used = {id(p): p for p in model.parameters()}, used
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        for argument in args:
+            for leaf in argument if isinstance(argument, list) else (argument,):
+                if id(leaf) in self._unused:
+                    self._used.add(self._unused.pop(id(leaf)))
+        return func(*args, **(kwargs or {}))
 
 
 def draw(
@@ -104,21 +144,40 @@ def draw(
     the hardware has it and the sampler's arithmetic allows it. ``batch_size`` is 1000, or fewer of large images. Rows
     that are not finite are counted and kept: a metric must see them, not a mean over the rest.
     """
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    generator = Generator(device).manual_seed(seed)
+    device = _device(model)
     counted = Counted(model.eval().requires_grad_(False), sampler.needs)
     precision = choose_precision(precision, allows_bf16(sampler, model), device)
     batch_size = batch_size or max(1, min(1000, NUMBERS_AT_ONCE // math.prod(model.shape)))
-    started = time.perf_counter()
-    parts = []
     with UsedParameters(model) as used, torch.no_grad(), autocast(precision, device):
+        generator, memory, started = Generator(device).manual_seed(seed), PeakMemory(device), time.perf_counter()
+        parts = []
         for first in range(0, n, batch_size):
             states = sampler.steps(counted, min(batch_size, n - first), generator)
             parts.append(_last(states, watch if first == 0 else None).float().cpu())
-    seconds = time.perf_counter() - started
+        seconds, peak = time.perf_counter() - started, memory.megabytes()
+        rows = min(n, batch_size, PROBED)
+        with used.touched():
+            flops = _flops_per_sample(sampler, Counted(model, sampler.needs), rows, generator, counted.tally, n)
     x = torch.cat(parts)
     num_not_finite = int((~x.flatten(1).isfinite().all(1)).sum())
-    return Samples(x, counted.rows / n, seconds, num_not_finite, used.count(), precision)
+    return Samples(x, counted.rows / n, seconds, num_not_finite, used.count(), precision, flops, peak)
+
+
+def needed_parameters(sampler: Sampler, model: Any) -> int:
+    """How many parameters ``sampler`` uses of a model, trained or not, in its first states; the model stays as it was.
+
+    :func:`draw` counts over all states.
+    """
+    training, device = model.training, _device(model)
+    with UsedParameters(model.eval()) as used, used.touched(), torch.no_grad():
+        for _ in itertools.islice(sampler.steps(model, 2, Generator(device)), ALIKE):
+            pass
+    model.train(training)
+    return used.count()
+
+
+def _device(model: Any) -> torch.device:
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def _last(states: Iterator[Tensor], watch: Callable[[Tensor], None] | None) -> Tensor:
@@ -126,3 +185,28 @@ def _last(states: Iterator[Tensor], watch: Callable[[Tensor], None] | None) -> T
         if watch is not None:
             watch(state)
     return state
+
+
+def _flops_per_sample(
+    sampler: Sampler, probe: Counted, rows: int, generator: Generator, drawn: Counter[str], n: int
+) -> float:
+    """Counted on ``rows`` rows until one state costs what the next does and no method is left that drawing used.
+
+    What remains of ``drawn``, the calls that n samples took, then costs the same.
+    """
+    marks = [(0, 0)]
+    with count_flops() as flops:
+        for _ in sampler.steps(probe, rows, generator):
+            marks.append((flops.total, probe.rows))
+            rate = _common_rate(marks[-ALIKE - 1 :])
+            if rate is not None and probe.tally.keys() == drawn.keys():
+                rest = drawn.total() / n * rows - probe.rows
+                return (flops.total + rest * rate) / rows
+    return flops.total / rows
+
+
+def _common_rate(marks: list[tuple[int, int]]) -> float | None:
+    """Operations for each row passed through the network, if they are the same between any two marks."""
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in itertools.pairwise(marks)]
+    rates = {flops / rows if rows else None for flops, rows in steps}
+    return rates.pop() if len(steps) == ALIKE and len(rates) == 1 else None

@@ -1,7 +1,6 @@
 """From a model, or a set of samples, to a record: draw, store, measure, describe."""
 
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,31 +9,31 @@ import numpy as np
 from torch import Tensor
 
 from genzoo import evaluation as ev
-from genzoo.config import SampleConfig, TrainConfig, sample_id, slug
+from genzoo import standards
+from genzoo.builtin import BUILT_IN
+from genzoo.config import SampleConfig, sample_id, slug
 from genzoo.data import Data
-from genzoo.errors import GenZooError, InvalidSamples, SamplingFailed
+from genzoo.errors import InvalidSamples, SamplingFailed
 from genzoo.evaluation.extractors import Extractor
-from genzoo.evaluation.record import (
-    PROTOCOL,
-    Content,
-    DataPart,
-    ExtractorPart,
-    Likelihood,
-    ModelPart,
-    SamplingPart,
-    TrainingPart,
-)  # fmt: skip
+from genzoo.evaluation.likelihood import likelihoods
+from genzoo.evaluation.points import kl_from
+from genzoo.evaluation.record import PROTOCOL, Likelihood
 from genzoo.files import write_atomically
 from genzoo.images import grid, is_image, quantise
 from genzoo.jobs import prepare_sampler
-from genzoo.provenance import code, environment, version
+from genzoo.provenance import version
+from genzoo.records import Drawn, Findings, Subject, assemble, failed, named
 from genzoo.sampling import Samples
 from genzoo.scatter import scatter
+from genzoo.standards import MAX_IMAGES, Panel, Standard
+from genzoo.subjects import Sampled
 from genzoo.zoo import Zoo
 
-NUM_POINTS, MAX_IMAGES, LIKELIHOOD_IMAGES = 10_000, 10_000, 256
+__all__ = ["Drawn", "Panel", "Subject", "failed"]
+
 Reference = Literal["floor", "ceiling"]
-_features: ev.Cache = {}
+FITTED_TO = {"cnn8": "digits", "cnn28": "fashion-mnist"}
+NOT_FITTED = "rand28"
 
 
 def finish(x: Tensor, data: Data) -> Tensor:
@@ -44,7 +43,7 @@ def finish(x: Tensor, data: Data) -> Tensor:
 
 def protocol_samples(data: Data) -> int:
     """How many samples the protocol asks for: 10,000 points, or as many images as there are to test, up to 10,000."""
-    return min(MAX_IMAGES, len(data.test)) if is_image(data.shape) else NUM_POINTS
+    return standards.of_data(data).num_samples
 
 
 def resolve(zoo: Zoo, model: Any, model_name: str, data: Data, config: SampleConfig) -> SampleConfig:
@@ -65,39 +64,57 @@ def extractor_name(data: Data, asked: str | None) -> str | None:
     return (asked or ev.default_extractor(data.shape)) if is_image(data.shape) else None
 
 
+def load_extractor(name: str | None, weights: Path | None = None, zoo: Zoo | None = None) -> Extractor | None:
+    """The extractor of that name, None for points."""
+    return ev.load_extractor(name, weights=weights, zoo=zoo) if name else None
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How samples are judged: the file of the extractor's weights, another extractor beside it, how much likelihood.
+
+    None ``beside`` an extractor that was fitted to a training split is one that was not, else nobody; "none" is nobody.
+    """
+
+    extractor_weights: Path | None = None
+    beside: str | None = None
+    likelihood_images: int = 256
+    full_likelihood: bool = False
+
+    def panel(self, zoo: Zoo, extractor: str | None) -> Panel:
+        """Who looks at the images: nobody where ``extractor`` is None, for points."""
+        if extractor is None:
+            return Panel()
+        first = ev.load_extractor(extractor, weights=self.extractor_weights, zoo=zoo)
+        beside = self.beside or (NOT_FITTED if extractor in FITTED_TO else "none")
+        others = () if beside in ("none", extractor) else (ev.load_extractor(beside, zoo=zoo),)
+        foreign = set(zoo.names("metric")) - set(BUILT_IN["metric"])
+        return Panel((first, *others), {name: zoo.metric(name) for name in sorted(foreign)})
+
+    def likelihoods(self, model: Any, data: Data) -> tuple[Likelihood, ...]:
+        """How well a model predicts some of the test split: fixed images, or all points."""
+        x = held_out(data, self.likelihood_images)
+        return likelihoods(model, x, data.levels, num_images=None, full=self.full_likelihood)
+
+
+def divergence(found: tuple[Likelihood, ...], data: Data) -> dict[str, ev.Metric]:
+    """``kl``, of points whose density is known and of a model that has a likelihood."""
+    if data.density is None:
+        return {}
+    kl = kl_from(found[0], data.density, data.test.points())
+    return {} if kl is None else {"kl": kl}
+
+
 def folder_of(zoo: Zoo, run: Path, run_id: str, config: SampleConfig) -> Path:
     """Where the sample set of a resolved ``config`` is kept, below the folder of its run."""
     plugin = zoo.owner("sampler", str(config.sampler))
     return run / "samples" / sample_id(config, run_id, PROTOCOL, {plugin.name: plugin.version})
 
 
-def measure(samples: Samples, finished: Tensor, data: Data, extractor: Extractor | None) -> dict[str, ev.Metric]:
-    """The metrics of one sample set; raises :class:`SamplingFailed` where some are not finite."""
-    if samples.num_not_finite:
-        raise SamplingFailed(
-            f"{samples.num_not_finite} of {len(samples.x)} samples are not finite: nothing is measured"
-        )
-    if extractor is not None:
-        return _image_metrics(finished, data, extractor)
-    return ev.evaluate_points(finished, data.density) if data.density else {}
-
-
-def _image_metrics(images: Tensor, data: Data, extractor: Extractor | None) -> dict[str, ev.Metric]:
-    rows = ev.train_subset(len(data.test), len(images), seed=0)  # no more are read than are compared
-    labels = data.test.labels
-    strata = None if labels is None else labels[rows]  # test splits are balanced class by class, ours and the usual
-    return ev.evaluate_images(images, data.test.images(rows), extractor=extractor, cache=_features, strata=strata)
-
-
-def held_out(data: Data) -> Tensor:
-    """The test examples that likelihoods are taken of: 256 fixed images, or all points."""
-    rows = ev.train_subset(len(data.test), LIKELIHOOD_IMAGES if is_image(data.shape) else len(data.test), seed=0)
+def held_out(data: Data, num_images: int) -> Tensor:
+    """The test examples that likelihoods are taken of: so many fixed images, or all points."""
+    rows = ev.train_subset(len(data.test), num_images if is_image(data.shape) else len(data.test), seed=0)
     return data.test.batch(rows).x
-
-
-def load_extractor(name: str | None, weights: Path | None = None) -> Extractor | None:
-    """The extractor of that name, None for points."""
-    return ev.load_extractor(name, weights=weights) if name else None
 
 
 def store_samples(folder: Path, samples: Tensor) -> str:
@@ -127,100 +144,61 @@ def save_samples(samples: Tensor, path: Path) -> None:
     write_atomically(path, npz(samples) if path.suffix == ".npz" else png(samples))
 
 
-def read_samples(path: Path, data: Data) -> Tensor:
-    """Samples from disk of the kind that ``data`` is of: an ``.npz`` of points, or one or a folder of images."""
-    return ev.read_images(path) if is_image(data.shape) else ev.read_points(path)
+def score_samples(sampled: Sampled, standard: Standard, panel: Panel) -> ev.Record:
+    """The record of images, or points, that no run of ours made."""
+    if sampled.sampling.num_not_finite:
+        raise _not_finite(sampled.sampling.num_not_finite, sampled.sampling.n)
+    findings = standard.measure(sampled.samples.x, panel)
+    if not findings.metrics:
+        raise InvalidSamples("; ".join(findings.warnings))
+    return assemble(Subject("model", sampled.model), sampled.sampling, findings.prepared(sampled.samples.preparation))
 
 
-def score_samples(
-    name: str, samples: Tensor, data: Data, *, extractor: str | None = None, weights: Path | None = None
-) -> ev.Record:
-    """The record of uint8 images [n, h, w, c], or points [n, 2], that no run of ours made."""
-    loaded = load_extractor(extractor_name(data, extractor), weights)
-    return ev.seal(
-        Content(
-            status="ok",
-            role="model",
-            code=code(),
-            environment=environment("float32"),
-            model=_named(name),
-            data=data_part(data, len(samples)),
-            extractor=extractor_part(loaded),
-            metrics=_image_metrics(samples, data, loaded) if loaded else _point_metrics(samples, data),
-            warnings=tuple(ev.size_warnings(len(samples))) if loaded else (),
-        )
-    )
+def _not_finite(num_bad: int, n: int) -> SamplingFailed:
+    return SamplingFailed(f"{num_bad} of {n} samples are not finite: nothing is measured")
 
 
-def _point_metrics(points: Tensor, data: Data) -> dict[str, ev.Metric]:
-    if data.density is None:
-        raise InvalidSamples(f"the density of {data.name} is not known: there is nothing to measure points against")
-    if not points.is_floating_point():
-        raise InvalidSamples(f"{data.name} is a set of points: give float32 [n, 2], not {str(points.dtype)[6:]}")
-    return ev.evaluate_points(points, data.density)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What made the samples: a trained model, or a reference."""
-
-    role: Literal["model", "floor", "ceiling"]
-    model: ModelPart
-    training: TrainingPart | None
-    precision: str
+def measure(drawn: Drawn, standard: Standard, panel: Panel) -> Findings:
+    """The metrics of samples that were drawn; raises :class:`SamplingFailed` where some are not finite."""
+    if drawn.samples.num_not_finite:
+        raise _not_finite(drawn.samples.num_not_finite, len(drawn.samples.x))
+    return standard.measure(drawn.finished, panel)
 
 
 def record(
     subject: Subject,
-    config: SampleConfig,
-    samples: Samples,
-    data: Data,
-    folder: Path,
+    drawn: Drawn,
+    findings: Findings,
     *,
-    extractor: Extractor | None,
-    likelihood: Likelihood | None = None,
+    likelihood: tuple[Likelihood, ...] = (),
+    folder: Path | None = None,
 ) -> ev.Record:
-    """Store and measure samples that were drawn as a resolved ``config`` says, and write the record beside them."""
-    finished = finish(samples.x, data)
-    metrics = measure(samples, finished, data, extractor)
-    sampling = SamplingPart(
-        sampler=str(config.sampler),
-        options=config.options,
-        n=len(samples.x),
-        seed=config.seed,
-        calls_per_sample=samples.calls_per_sample,
-        seconds=samples.seconds,
-        num_not_finite=samples.num_not_finite,
-        sha256=store_samples(folder, finished),
-    )
-    sealed = ev.seal(
-        Content(
-            status="ok",
-            role=subject.role,
-            code=code(),
-            environment=environment(subject.precision),
-            model=subject.model,
-            training=subject.training,
-            data=data_part(data, len(samples.x)),
-            sampling=sampling,
-            extractor=extractor_part(extractor),
-            metrics=metrics,
-            likelihood=likelihood,
-            warnings=tuple(ev.size_warnings(len(samples.x))) if extractor else (),
-        )
-    )
-    ev.write_record(folder / "record.json", sealed)
+    """The record of what was found; samples and record are written into ``folder`` if there is one."""
+    sha256 = store_samples(folder, drawn.finished) if folder else ev.content_hash(drawn.finished)
+    sealed = assemble(subject, drawn.part(sha256), findings, likelihood)
+    if folder:
+        ev.write_record(folder / "record.json", sealed)
     return sealed
+
+
+def _fitted(standard: Standard, panel: Panel) -> list[str]:
+    data = standard.name.partition(":")[0]
+    return [
+        f"{extractor.name} was fitted to the training split of {data}: train-vs-test is an optimistic ceiling"
+        for extractor in panel.extractors
+        if FITTED_TO.get(extractor.name) == data
+    ]
 
 
 def reference(role: Reference, data: Data, config: SampleConfig, out: Path) -> ev.Record:
     """The record of ``gaussian``, a Gaussian fitted to the training data, or of ``train-vs-test``, some of it."""
     name, n = REFERENCES[role], config.num_samples or protocol_samples(data)
-    extractor = load_extractor(extractor_name(data, config.extractor))
+    seen_by = Judging().panel(Zoo.load(), extractor_name(data, config.extractor))
     samples = Samples(_reference_samples(role, data, n, config.seed), None, None, 0, 0)
-    subject = Subject(role, _named(name), None, "float32")
-    config = config.model_copy(update={"sampler": name})
-    return record(subject, config, samples, data, reference_folder(role, data, config, out), extractor=extractor)
+    drawn = Drawn(config.model_copy(update={"sampler": name}), samples, finish(samples.x, data))
+    standard = standards.of_data(data)
+    findings = measure(drawn, standard, seen_by).warned(_fitted(standard, seen_by) if role == "ceiling" else ())
+    return record(Subject(role, named(name)), drawn, findings, folder=reference_folder(role, data, config, out))
 
 
 REFERENCES: dict[Reference, str] = {"floor": "gaussian", "ceiling": "train-vs-test"}
@@ -237,63 +215,3 @@ def _reference_samples(role: Reference, data: Data, n: int, seed: int) -> Tensor
     chosen = ev.train_subset(len(data.train), n if role == "ceiling" else MAX_IMAGES, seed)
     x = data.train.batch(chosen).x
     return x if role == "ceiling" else ev.gaussian(x, n, seed)
-
-
-def failed(run: TrainConfig, config: SampleConfig, data: Data, error: Exception) -> ev.Record:
-    """The record of a run that could not be finished: a row with its reason."""
-    reason = str(error) if isinstance(error, GenZooError) else f"{type(error).__name__}: {error}"
-    nothing = SamplingPart(
-        sampler=str(config.sampler),
-        options=config.options,
-        n=0,
-        seed=config.seed,
-        calls_per_sample=None,
-        seconds=None,
-        num_not_finite=0,
-        sha256=None,
-    )
-    return ev.seal(
-        Content(
-            status="failed",
-            reason=" ".join(reason.split()),
-            role="model",
-            code=code(),
-            environment=environment("float32"),
-            model=_named(run.model, run.model_options, run.seed),
-            data=data_part(data),
-            sampling=nothing,
-        )
-    )
-
-
-def _named(name: str, options: Mapping[str, Any] | None = None, seed: int | None = None) -> ModelPart:
-    return ModelPart(
-        name=name,
-        plugin=None,
-        plugin_version=None,
-        options=dict(options or {}),
-        parameters=None,
-        checkpoint=None,
-        seed=seed,
-    )
-
-
-def data_part(data: Data, num_samples: int | None = None) -> DataPart:
-    """Which examples stand on the real side: as many as there are samples, where there are that many."""
-    return DataPart(
-        name=data.name,
-        fingerprint=data.fingerprint,
-        split="test",
-        n=min(num_samples or protocol_samples(data), len(data.test)),
-        shape=data.shape,
-        levels=data.levels,
-    )
-
-
-def extractor_part(extractor: Extractor | None) -> ExtractorPart | None:
-    """The extractor as the record names it."""
-    if extractor is None:
-        return None
-    return ExtractorPart(
-        name=extractor.name, hash=extractor.sha256, literature_comparable=extractor.literature_comparable
-    )

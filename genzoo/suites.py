@@ -3,16 +3,28 @@
 OmegaConf reads and overrides them (``1e-3`` is a number), then every key is checked.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 from yaml import YAMLError
 
-from genzoo.config import BudgetText, Checked, Norm, Precision, SampleConfig, Seed, Share, TrainConfig, checked
+from genzoo.config import (
+    BudgetText,
+    Checked,
+    Norm,
+    Precision,
+    Regime,
+    SampleConfig,
+    Seed,
+    Share,
+    TrainConfig,
+    checked,
+)
 from genzoo.errors import InvalidConfig, UnknownName
 from genzoo.settings import plain, split
 
@@ -20,10 +32,24 @@ SUITE_FOLDERS = (
     Path(__file__).parent / "benchmark" / "suites",  # in an installed package
     Path(__file__).parent.parent / "benchmarks" / "suites",  # in a checkout
 )
+TARGETS: dict[str, Regime] = {"parameters": "equal-parameters", "calls": "equal-calls"}
+"""The key that says how much there is to be of what a regime makes equal; a budget says how much training."""
+
+_THOUSANDS = {"": 1, "k": 1e3, "M": 1e6, "B": 1e9}
 
 
 def _name_of_sampler(value: Any) -> Any:
     return {"sampler": value} if isinstance(value, str) else value
+
+
+def _read_size(value: Any) -> Any:
+    """A number of parameters from its text, such as 250k or 1.5M."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d{1,15}(?:\.\d{1,15})?)([kMB]?)", value.strip(), re.ASCII)
+    if match is None:
+        raise ValueError(f"{value!r} is no number of parameters: write it as 250k, 1.5M or 1500000")
+    return round(float(match[1]) * _THOUSANDS[match[2]])
 
 
 class LoopSettings(Checked):
@@ -57,7 +83,19 @@ class SuiteRun(LoopSettings):
     samplers: list[NamedSampler] = Field(default_factory=lambda: [SamplerChoice()], min_length=1)
 
 
-class Table(LoopSettings):
+class FairSettings(LoopSettings):
+    """What the rows of a table have to have in common, measured (:mod:`genzoo.regimes`): a table's come first.
+
+    ``parameters`` (that sampling needs) and ``calls`` (a sample) say how many where a regime makes them equal; by
+    default it is the table's median.
+    """
+
+    regime: Regime | None = None
+    parameters: Annotated[PositiveInt, BeforeValidator(_read_size)] | None = None
+    calls: PositiveFloat | None = None
+
+
+class Table(FairSettings):
     """Runs that are compared on one data set; ``references`` adds the rows ``gaussian`` and ``train-vs-test``."""
 
     data: str
@@ -68,7 +106,7 @@ class Table(LoopSettings):
     runs: list[SuiteRun]
 
 
-class Suite(LoopSettings):
+class Suite(FairSettings):
     """A benchmark: tables, each run once a seed."""
 
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]  # it names a folder
@@ -76,6 +114,13 @@ class Suite(LoopSettings):
     description: str = ""
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1)
     tables: list[Table] = Field(min_length=1)
+
+
+class Fairness(NamedTuple):
+    """What a table's rows have to have in common, and how much of it; without a target as much as its median row."""
+
+    regime: Regime | None
+    target: float | None
 
 
 class Plan(NamedTuple):
@@ -90,7 +135,8 @@ def load_suite(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Suite
 
     Raises:
         UnknownName: no such suite.
-        InvalidConfig: a file that cannot be read, an override or key that does not exist, or a value of another type.
+        InvalidConfig: a file that cannot be read, an override or key that does not exist, a value of another type, or
+            a target of a regime that is not asked for.
     """
     path = _find_suite(path_or_name)
     for override in overrides:
@@ -100,7 +146,26 @@ def load_suite(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Suite
         config.merge_with_dotlist(list(overrides))
     except (OSError, UnicodeError, YAMLError, OmegaConfBaseException, TypeError, AttributeError) as error:
         raise InvalidConfig(f"{path}: {' '.join(str(error).split())}") from error
-    return checked(Suite, plain(config, str(path)), str(path))
+    suite = checked(Suite, plain(config, str(path)), str(path))
+    _check_targets(suite, path)
+    return suite
+
+
+def _check_targets(suite: Suite, path: Path) -> None:
+    regimes = [fairness(suite, table).regime for table in suite.tables]
+    levels: list[tuple[str, FairSettings, list[Regime | None]]] = [("", suite, regimes)]
+    levels += [(f"tables.{i}.", table, [regimes[i]]) for i, table in enumerate(suite.tables)]
+    for where, level, asked in levels:
+        for key, regime in TARGETS.items():
+            if getattr(level, key) is not None and regime not in asked:
+                raise InvalidConfig(f"{path}: {where}{key} is of regime {regime}, which is not asked for: leave it out")
+
+
+def fairness(suite: Suite, table: Table) -> Fairness:
+    """What is asked of one table's rows."""
+    regime = table.regime or suite.regime
+    targets = [getattr(level, key) for key, of in TARGETS.items() if of == regime for level in (table, suite)]
+    return Fairness(regime, next((target for target in targets if target is not None), None))
 
 
 def shipped_suites() -> dict[str, Path]:

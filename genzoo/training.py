@@ -21,9 +21,11 @@ from genzoo.checkpoint import load_checkpoint, save_checkpoint
 from genzoo.config import TrainConfig
 from genzoo.ema import Ema
 from genzoo.errors import Interrupted, InvalidConfig, TrainingFailed
+from genzoo.flops import FlopMeter
+from genzoo.memory import PeakMemory
 from genzoo.precision import allows_bf16, autocast, choose_precision
 from genzoo.processes import this_process
-from genzoo.progress import Progress, StopSignals, peak_memory_mb
+from genzoo.progress import Progress, StopSignals
 from genzoo.protocols import Trainer
 from genzoo.threads import threads_for
 
@@ -44,14 +46,15 @@ class Upkeep:
 
 @dataclass
 class Fit:
-    """A finished training: the EMA weights and what they cost (seconds of the loop, on this machine)."""
+    """A finished training: the EMA weights and what they cost; seconds and memory of this process, FLOPs of all."""
 
     model: nn.Module
     steps: int = 0
     images_seen: int = 0
     seconds: float = 0.0
+    flops: float = 0.0
     precision: str = "float32"
-    peak_memory_mb: float = 0.0
+    peak_memory_mb: float | None = None
     parameters: dict[str, int] = field(default_factory=dict)
 
 
@@ -73,6 +76,7 @@ class Loop:
         self.optimizers = dict(trainer.optimizers(self.model))
         self.base_rates = {name: [g["lr"] for g in o.param_groups] for name, o in self.optimizers.items()}
         self.step, self.seconds = 0, 0.0
+        self.meter, self.memory = FlopMeter(), PeakMemory(accelerator.device)
 
     def _initialize(self) -> None:
         torch.manual_seed(self.config.seed)
@@ -93,12 +97,12 @@ class Loop:
         self._set_rates(fraction)
         losses: dict[str, float] = {}
         steps = self.trainer.losses(self.model, self.batches)
-        while (item := self._next_loss(steps)) is not None:
-            name, loss = item
-            losses[name], norm = self._gradient(self.optimizers[name], loss)
-            if not math.isfinite(losses[name] + norm):
-                raise FloatingPointError(f"loss {name!r} is {losses[name]}, the norm of its gradient {norm}")
-            self.optimizers[name].step()
+        with self.meter.step(self.step):
+            for name, loss in iter(lambda: self._next_loss(steps), None):
+                losses[name], norm = self._gradient(self.optimizers[name], loss)
+                if not math.isfinite(losses[name] + norm):
+                    raise FloatingPointError(f"loss {name!r} is {losses[name]}, the norm of its gradient {norm}")
+                self.optimizers[name].step()
         self.step += 1
         return losses
 
@@ -142,6 +146,7 @@ class Loop:
             "step": self.step,
             "drawn": self.batches.drawn,
             "seconds": self.seconds,
+            "flops": self.meter.state_dict(),
             "processes": self.accelerator.num_processes,
             "random": torch.get_rng_state(),
             "model": self.model.state_dict(),
@@ -161,6 +166,7 @@ class Loop:
         if state["processes"] != self.accelerator.num_processes:
             raise InvalidConfig(f"the checkpoint was written by {state['processes']} processes: resume with as many")
         self.step, self.batches.drawn, self.seconds = state["step"], state["drawn"], state["seconds"]
+        self.meter.load_state_dict(state["flops"])
         self.model.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         for name, optimizer in self.optimizers.items():
@@ -275,17 +281,17 @@ def _agree(loop: Loop, stop: StopSignals) -> tuple[float, bool]:
 
 
 def _result(loop: Loop) -> Fit:
+    flops = torch.tensor(float(loop.meter.total), device=loop.accelerator.device, dtype=torch.float64)
+    total, training = _count(loop.model), _count(loop.networks) if loop.networks is not None else 0
     return Fit(
         model=loop.ema.model,
         steps=loop.step,
         images_seen=loop.images_seen,
         seconds=loop.seconds,
+        flops=loop.accelerator.reduce(flops).item(),
         precision=loop.precision,
-        peak_memory_mb=peak_memory_mb(loop.accelerator.device),
-        parameters={
-            "total": _count(loop.model),
-            "training": _count(loop.model) + (_count(loop.networks) if loop.networks is not None else 0),
-        },
+        peak_memory_mb=loop.memory.megabytes(),
+        parameters={"total": total, "training": total + training},
     )
 
 

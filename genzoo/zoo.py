@@ -4,48 +4,30 @@ Plugins come through the entry points of group ``genzoo``, the built-in ones fir
 their distribution, so that who comes first does not depend on the order of ``sys.path``. A plugin that cannot be
 used is told as ``broken: <reason>`` among :attr:`Zoo.plugins` and none of its names is taken up; the others work. A
 name belongs to the plugin that came first: a second plugin that offers it is broken, as is one with a taken plugin
-name. ``GENZOO_DISABLE=a,b`` leaves plugins out.
+name. ``GENZOO_DISABLE=a,b`` leaves plugins out. What GenZoo itself brings is in every zoo, and came first.
 """
 
 import os
 import pkgutil
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from dataclasses import replace
+from importlib.metadata import EntryPoint
 from inspect import Parameter
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pluggy
 
+import genzoo
 from genzoo import hookspecs
+from genzoo.builtin import BUILT_IN
 from genzoo.errors import GenZooError, InvalidOption, PluginError, UnknownName
 from genzoo.hookspecs import Factory
 from genzoo.options import Option, declared, describe, resolve, suggest
+from genzoo.plugins import HOOKS, ROLES, PluginInfo, call_hook, import_plugin, installed, one_line, told
 
-HOOKS = {"model": "genzoo_models", "trainer": "genzoo_trainers", "sampler": "genzoo_samplers"}
-ROLES = tuple(HOOKS)
-
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_IMPORTABLE = re.compile(r"[^\s:]+:[^\s:]+")
 _Values = Mapping[str, Any]
 _NOTHING: _Values = MappingProxyType({})
-
-
-@dataclass(frozen=True)
-class PluginInfo:
-    """A plugin as ``genzoo list plugins`` shows it; ``status`` is ``ok``, ``disabled`` or ``broken: <reason>``."""
-
-    name: str
-    version: str = ""
-    distribution: str = ""
-    description: str = ""
-    status: str = "ok"
-
-    def __str__(self) -> str:
-        origin = f" of {self.distribution} {self.version}" if self.distribution else ""
-        return f"plugin {self.name!r}{origin}"
 
 
 class _Entry(NamedTuple):
@@ -54,11 +36,14 @@ class _Entry(NamedTuple):
 
 
 class Zoo:
-    """The factories of the registered plugins; a ``role`` is ``"model"``, ``"trainer"`` or ``"sampler"``."""
+    """The factories of the registered plugins; a ``role`` is one of :data:`ROLES`."""
 
     def __init__(self) -> None:
-        self.plugins: list[PluginInfo] = []
-        self._entries: dict[str, dict[str, _Entry]] = {role: {} for role in ROLES}
+        own = PluginInfo("genzoo", genzoo.__version__, "genzoo", "What GenZoo itself brings.")
+        self.plugins = [own]
+        self._entries: dict[str, dict[str, _Entry]] = {
+            role: {name: _Entry(own, factory) for name, factory in BUILT_IN.get(role, {}).items()} for role in ROLES
+        }
         self._manager = pluggy.PluginManager("genzoo")
         self._manager.add_hookspecs(hookspecs)
 
@@ -67,8 +52,7 @@ class Zoo:
         """The zoo of the installed plugins. Never fails: see :attr:`plugins` for what is broken and why."""
         zoo = cls()
         disabled = {name.strip() for name in os.environ.get("GENZOO_DISABLE", "").split(",")}
-        found = [(_info(point), point) for point in entry_points(group="genzoo")]
-        for info, point in sorted(found, key=lambda pair: _precedence(pair[0])):
+        for info, point in installed():
             if info.name in disabled:
                 zoo.plugins.append(replace(info, status="disabled"))
             else:
@@ -77,7 +61,7 @@ class Zoo:
 
     def _try(self, point: EntryPoint, info: PluginInfo) -> None:
         try:
-            self._register(_import(point), info)
+            self._register(import_plugin(point), info)
         except PluginError as error:
             self.plugins.append(replace(info, status=f"broken: {error}"))
 
@@ -99,7 +83,7 @@ class Zoo:
         except Exception as error:
             if self._manager.has_plugin(info.name):
                 self._manager.unregister(name=info.name)
-            raise PluginError(_one_line(error)) from error
+            raise PluginError(one_line(error)) from error
         for (role, name), factory in factories.items():
             self._entries[role][name] = _Entry(info, factory)
         self.plugins.append(info)
@@ -126,12 +110,13 @@ class Zoo:
             for role, hook in HOOKS.items()
             if hook in callers
         }
-        return {(role, name): f for role, hook in hooks.items() for name, f in _offered(role, hook).items()}
+        return {(role, name): f for role, hook in hooks.items() for name, f in call_hook(role, hook).items()}
 
     def _refuse_taken(self, names: Iterable[tuple[str, str]], claimant: PluginInfo) -> None:
         for role, name in names:
-            if name in self._entries[role]:
-                raise PluginError(f"{role} {name!r} belongs to {self.owner(role, name)}, {claimant} claims it too")
+            for known, entry in self._entries[role].items():
+                if known.replace("_", "-") == name:  # fd-debiased beside fd_debiased would be taken for it
+                    raise PluginError(f"{role} {known!r} belongs to {entry.owner}, {claimant} claims it too")
 
     def names(self, role: str) -> list[str]:
         """The registered names, sorted."""
@@ -154,7 +139,7 @@ class Zoo:
         try:
             imported = pkgutil.resolve_name(factory)
         except Exception as error:
-            raise PluginError(f"{role} {name!r} of {owner}: cannot import {factory!r}: {_told(error)}") from error
+            raise PluginError(f"{role} {name!r} of {owner}: cannot import {factory!r}: {told(error)}") from error
         if not callable(imported):
             raise PluginError(f"{role} {name!r} of {owner}: {factory!r} is a {type(imported).__name__}, not a callable")
         return imported
@@ -191,6 +176,14 @@ class Zoo:
         """A :class:`~genzoo.protocols.Sampler`. Raises as :meth:`model`."""
         return self._build("sampler", name, (), self.validate("sampler", name, options))
 
+    def extractor(self, name: str, options: _Values = _NOTHING) -> Any:
+        """A :class:`~genzoo.protocols.Extractor`. Raises as :meth:`model`."""
+        return self._build("extractor", name, (), self.validate("extractor", name, options))
+
+    def metric(self, name: str, options: _Values = _NOTHING) -> Any:
+        """A :class:`~genzoo.protocols.Metric`. Raises as :meth:`model`."""
+        return self._build("metric", name, (), self.validate("metric", name, options))
+
     def _entry(self, role: str, name: str) -> _Entry:
         if name not in self._entries[role]:
             broken = [plugin.name for plugin in self.plugins if plugin.status.startswith("broken")]
@@ -203,7 +196,7 @@ class Zoo:
         try:
             return declared(factory, skip=1 if role == "model" else 0)
         except (NameError, ValueError, TypeError) as error:
-            raise PluginError(f"{role} {name!r} of {self.owner(role, name)}: its signature: {_told(error)}") from error
+            raise PluginError(f"{role} {name!r} of {self.owner(role, name)}: its signature: {told(error)}") from error
 
     def _build(self, role: str, name: str, positional: tuple[Any, ...], options: _Values) -> Any:
         from genzoo import protocols
@@ -213,52 +206,13 @@ class Zoo:
         except GenZooError:
             raise
         except (ValueError, TypeError) as error:
-            raise InvalidOption(f"{role} {name!r}: {_one_line(error)}") from error
+            raise InvalidOption(f"{role} {name!r}: {one_line(error)}") from error
         except Exception as error:
-            raise PluginError(f"{role} {name!r} of {self.owner(role, name)}: {_told(error)}") from error
-        contract = {"model": protocols.Model, "trainer": protocols.Trainer, "sampler": protocols.Sampler}[role]
+            raise PluginError(f"{role} {name!r} of {self.owner(role, name)}: {told(error)}") from error
+        contract = getattr(protocols, role.capitalize())
         if not isinstance(built, contract):
             raise PluginError(
                 f"{role} {name!r} of {self.owner(role, name)}: a {type(built).__name__} lacks what "
                 f"genzoo.protocols.{contract.__name__} asks for"
             )
         return built
-
-
-def _info(point: EntryPoint) -> PluginInfo:
-    return PluginInfo(point.name, point.dist.version, point.dist.name) if point.dist else PluginInfo(point.name)
-
-
-def _precedence(info: PluginInfo) -> tuple[bool, str, str]:
-    return info.distribution != "genzoo", info.distribution, info.name
-
-
-def _import(point: EntryPoint) -> object:
-    try:
-        return point.load()
-    except (Exception, SystemExit) as error:
-        raise PluginError(_told(error)) from error
-
-
-def _offered(role: str, hook: Callable[[], Any]) -> Mapping[str, Factory]:
-    """What the hook returns, once it is known to be names and factories."""
-    try:
-        offered = hook()
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{HOOKS[role]} raised {_told(error)}") from error
-    if not isinstance(offered, Mapping):
-        raise PluginError(f"{HOOKS[role]} returned a {type(offered).__name__}, not a mapping of names to factories")
-    for name, factory in offered.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise PluginError(f"{role} name {name!r} is not kebab-case (allowed: a-z, 0-9 and single hyphens)")
-        if not callable(factory) and not (isinstance(factory, str) and _IMPORTABLE.fullmatch(factory)):
-            raise PluginError(f"{role} {name!r} is {factory!r}, neither a callable nor 'module:attribute'")
-    return offered
-
-
-def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {_one_line(error)}"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -1,6 +1,16 @@
-"""Which tests run where: see the markers in pyproject.toml."""
+"""Which tests run where: see the markers in pyproject.toml. None of them touches the user's cache."""
+
+from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded images and features are kept for this session alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENZOO_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -190,6 +190,58 @@ def test_an_unexpected_error_is_a_row_too(suite: Path, tmp_path: Path, monkeypat
     assert [r.reason for r in done.records if r.status == "failed"] == ["ZeroDivisionError: by zero"]
 
 
+REGIMES = """
+name: fair
+budget: 2steps
+batch_size: 16
+seeds: [0, 1]
+tables:
+  - data: 8gaussians
+    num_samples: 200
+    references: false
+    runs: [{model: ddpm, set: {width: 8}, samplers: [{sampler: ddim, set: {num_steps: 2}}]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def fair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fair") / "fair.yaml"
+    path.write_text(REGIMES)
+    return path
+
+
+def test_seeds_are_one_row_and_every_record_says_the_regime(fair: Path) -> None:
+    out = fair.parent / "out"
+    plain = bench(fair, out, progress=False)
+    assert "(2 seeds)" in plain.table() and {record.regime for record in plain.records} == {None}
+    samples = stamps(out, "samples.npz")
+    asked = bench(fair, out, ["tables.0.regime=equal-calls", "tables.0.calls=2"], progress=False)
+    assert {(r.regime, r.regime_target) for r in asked.records} == {("equal-calls", 2.0)}
+    assert "regime equal-calls at 2" in " ".join(asked.table().split()) and "not ranked" not in asked.table()
+    assert stamps(out, "samples.npz") == samples
+    kept = {json.loads(path.read_text())["id"] for path in out.glob("*/samples/*/record.json")}
+    assert kept == {record.id for record in asked.records}
+
+
+def test_a_row_that_breaks_the_regime_is_told(fair: Path) -> None:
+    out = fair.parent / "out"
+    broken = bench(fair, out, ["tables.0.regime=equal-calls", "tables.0.calls=50"], progress=False)
+    assert "ddpm · ddim num_steps=2 is not ranked: " in " ".join(broken.table().split())
+    assert "not ranked" in broken.report.read_text()
+
+
+def test_one_run_in_two_tables_of_different_regimes_is_refused(fair: Path, tmp_path: Path) -> None:
+    table = REGIMES[REGIMES.index("  - data") :]
+    path = tmp_path / "two.yaml"
+    path.write_text(REGIMES + table.replace("references: false", "references: false\n    regime: equal-calls"))
+    told = refused(InvalidConfig, path, tmp_path / "out")
+    assert told == (
+        "ddpm on 8gaussians stands in two tables of different regimes (none and equal-calls): "
+        "put one of them into a suite of its own"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_report_can_be_written_again(results: Results, suite: Path, tmp_path: Path) -> None:
     results.report.unlink()
     assert report(suite.parent / "out") == results.report and results.report.is_file()

@@ -1,10 +1,13 @@
 """The command line: what it prints, what it refuses, its exit status, and that it is quick."""
 
+import inspect
 import json
+import logging
 import os
 import resource
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,8 +60,9 @@ def library(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         run=SimpleNamespace(
             start=note("start", trained),
             Run=SimpleNamespace(open=note("open", trained)),
-            evaluate=note("evaluate", Record()),
         ),
+        assessment=SimpleNamespace(evaluate=note("evaluate", Record())),
+        summary=SimpleNamespace(summary=str),
         scoring=SimpleNamespace(save_samples=note("save_samples")),
         benchmark=SimpleNamespace(
             bench=note("bench", SimpleNamespace(table=lambda: "the table", failed=False, report=Path("report.html"))),
@@ -115,6 +119,11 @@ def test_one_kind_is_listed_for_people_and_for_programs(toy: Site, capsys: pytes
     assert json.loads(printed(capsys, "list", "models", "--json")) == {"models": [{"model": "toy", "plugin": "toy"}]}
 
 
+def test_extractors_and_metrics_are_listed_with_their_owners(toy: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ["cnn28", "genzoo"] in [line.split() for line in printed(capsys, "list", "extractors").splitlines()]
+    assert ["fd_debiased", "genzoo"] in [line.split() for line in printed(capsys, "list", "metrics").splitlines()]
+
+
 def test_broken_plugins_are_listed_with_their_reasons(toy: Site, capsys: pytest.CaptureFixture[str]) -> None:
     toy.install("acme", {"acme_plugin": "raise OSError('no such lake')"}, fish="acme_plugin")
     assert "broken: OSError: no such lake" in printed(capsys, "list", "plugins")
@@ -138,10 +147,17 @@ def test_info_tells_docstring_options_and_owner(toy: Site, capsys: pytest.Captur
     assert "needs -" in printed(capsys, "info", "toy-trainer")
 
 
+def test_info_explains_extractors_and_metrics(toy: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(capsys, "info", "inception-v3-compat")
+    assert text.startswith("inception-v3-compat: an extractor of plugin 'genzoo' of genzoo ")
+    assert "FID of the literature" in text and "weights" in text
+    text = printed(capsys, "info", "fd_debiased")
+    assert text.startswith("fd_debiased: a metric of plugin 'genzoo' of genzoo ")
+    assert "2 FD_n minus the mean of the FDs of two disjoint halves" in text
+
+
 def test_info_on_an_unknown_name_suggests_one_of_any_role(toy: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    assert refused(capsys, "info", "toy-trianer").startswith(
-        "unknown model, trainer or sampler 'toy-trianer'; did you mean 'toy-trainer'?"
-    )
+    assert refused(capsys, "info", "toy-trianer").startswith("unknown name 'toy-trianer'; did you mean 'toy-trainer'?")
 
 
 # Working
@@ -207,11 +223,61 @@ def test_sample_overwrites_nothing_and_knows_its_formats(
 
 def test_evaluate_prints_the_record(library: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(printed(capsys, "evaluate", "mine", "--data", "digits", "--json")) == {"schema": "genzoo.eval/1"}
-    words = ["--extractor", "cnn8", "--extractor-weights", "w.pth", "--sampler", "ddim"]
-    assert printed(capsys, "evaluate", "mine", *words) == "fd 1.0\n"
-    of_file = {"data": "digits", "extractor": None, "extractor_weights": None, "sampler": None}
-    of_run = {"data": None, "extractor": "cnn8", "extractor_weights": Path("w.pth"), "sampler": "ddim"}
-    assert library.calls == [("evaluate", (Path("mine"),), of_file), ("evaluate", (Path("mine"),), of_run)]
+    assert printed(capsys, "evaluate", "mine", "--data", "digits") == "fd 1.0\n"
+    (_, arguments, named), _ = library.calls
+    assert arguments == ("mine",) and named["data"] == "digits"
+    assert {key for key, value in named.items() if value not in (None, {})} == {
+        "data", "seed", "resize", "likelihood_images", "likelihood",
+    }  # fmt: skip
+
+
+def test_evaluate_hands_over_every_option(library: SimpleNamespace, capsys: pytest.CaptureFixture[str]) -> None:
+    given = {
+        "against": "digits:train", "size": 28, "num_samples": 100, "sampler": "ddim", "seed": 3, "resize": "box",
+        "extractor": "cnn8", "extractor_weights": Path("w.pth"), "beside": "rand28", "likelihood_images": 10,
+        "likelihood": "full",
+    }  # fmt: skip
+    words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    printed(capsys, "evaluate", "mine", *words, "--set", "num_steps=20")
+    ((_, _, named),) = library.calls
+    assert named == {**given, "data": None, "options": {"num_steps": 20}}
+
+
+def test_every_option_of_the_library_s_evaluate_can_be_given_on_the_command_line() -> None:
+    from genzoo.assessment import evaluate
+    from genzoo.cli import evaluating
+
+    renamed = {"options": "settings"}
+    ours = {renamed.get(name, name) for name in inspect.signature(evaluate).parameters}
+    assert ours == inspect.signature(evaluating.evaluate).parameters.keys() - {"out", "as_json"}
+
+
+def test_evaluate_writes_the_record_where_nothing_was(
+    library: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "record.json"
+    library.assessment.evaluate = library.note("evaluate", Record())
+    printed(capsys, "evaluate", "mine", "--data", "digits", "--out", str(out))
+    assert json.loads(out.read_text()) == {"schema": "genzoo.eval/1"}
+    assert f"{out} is already there: give another --out" in refused(capsys, "evaluate", "mine", "--out", str(out))
+    assert "is a file: give another --out" in refused(capsys, "evaluate", "mine", "--out", str(out / "x.json"))
+    assert len(library.calls) == 1
+
+
+def test_what_evaluate_is_doing_and_what_it_warns_of_is_told_on_standard_error(
+    library: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def evaluate(*_: Any, **__: Any) -> Record:
+        logging.getLogger("genzoo.run").info("drawing %d samples", 5)
+        warnings.warn("cached features are damaged", stacklevel=1)
+        return Record()
+
+    library.assessment.evaluate = evaluate
+    for _ in range(2):  # and no more than once each time
+        assert main(["evaluate", "mine", "--data", "digits", "--json"]) == 0
+        told = capsys.readouterr()
+        assert told.err == "drawing 5 samples\nwarning: cached features are damaged\n"
+        assert json.loads(told.out) == {"schema": "genzoo.eval/1"}
 
 
 @pytest.mark.parametrize(("failed", "status"), [(False, 0), (True, 1)])
@@ -251,7 +317,7 @@ def test_check_tells_what_failed(library: SimpleNamespace, capsys: pytest.Captur
     ("words", "told"),
     [
         (["lst"], "No such command 'lst'"),
-        (["list", "modles"], "'modles' is not one of 'models', 'trainers', 'samplers', 'datasets', 'plugins'"),
+        (["list", "modles"], "'modles' is not one of 'models', 'trainers', 'samplers', 'extractors', 'metrics', 'data"),
         (["list", "--jsn"], "No such option"),
         (["train"], "Missing argument 'model'"),
         (["train", "toy"], "Missing option '--data'"),
@@ -337,7 +403,7 @@ def test_the_package_runs_as_a_module(toy: Site) -> None:
     """So does ``torchrun -m genzoo``."""
     command = [sys.executable, "-m", "genzoo", "info", "nobody"]
     done = subprocess.run(command, env=toy.environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and done.stderr.startswith("error: unknown model, trainer or sampler 'nobody'")
+    assert done.returncode == 2 and done.stderr.startswith("error: unknown name 'nobody'")
 
 
 def test_a_closed_pipe_is_no_traceback(toy: Site) -> None:

@@ -85,6 +85,7 @@ def test_a_deterministic_objective_takes_the_steps_of_one_process_with_the_whole
     together = states(folder, "realnvp")[0]
     assert together["drawn"] == alone["drawn"] == 50
     assert (flat(alone["model"]) - flat(together["model"])).abs().max() < 1e-5
+    assert Run.open(folder / "realnvp").cost["flops"] == Run.open(tmp_path / "realnvp").cost["flops"] > 0
 
 
 @pytest.mark.parametrize("model", FAMILIES)

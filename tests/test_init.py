@@ -18,7 +18,7 @@ def test_importing_genzoo_imports_nothing_else() -> None:
     ("name", "home", "attribute"),
     [
         ("train", "genzoo.run", "train"),
-        ("evaluate", "genzoo.run", "evaluate"),
+        ("evaluate", "genzoo.assessment", "evaluate"),
         ("Run", "genzoo.run", "Run"),
         ("bench", "genzoo.benchmark", "bench"),
         ("load_data", "genzoo.data", "load"),

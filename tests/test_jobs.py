@@ -174,7 +174,7 @@ def test_a_finished_run_holds_what_it_was_and_what_it_cost(finished: Path) -> No
     assert TrainConfig.model_validate(description["config"]) == job(FLOW).config
     assert description["fingerprint"] == DATA.fingerprint
     cost = json.loads((finished / COST).read_text())
-    assert cost["steps"] == 3 and cost["images_seen"] == 48 and cost["seconds"] > 0
+    assert cost["steps"] == 3 and cost["images_seen"] == 48 and cost["seconds"] > 0 and cost["flops"] > 0
     weights = load_file(finished / WEIGHTS)
     assert {name: t.shape for name, t in weights.items()} == {
         name: t.shape for name, t in job(FLOW).model.state_dict().items()

@@ -11,18 +11,21 @@ from small import family, job
 
 from genzoo import scoring
 from genzoo.config import SampleConfig
-from genzoo.data import load
-from genzoo.data.core import Split
-from genzoo.errors import FolderInUse, InvalidSamples, MissingCapability, SamplingFailed, StorageError, TrainingFailed
-from genzoo.evaluation import evaluate_images, read_record
+from genzoo.data import Data, load
+from genzoo.errors import FolderInUse, MissingCapability, SamplingFailed, StorageError, TrainingFailed
+from genzoo.evaluation import content_hash, read_record
+from genzoo.evaluation.record import Likelihood
+from genzoo.hookspecs import hookimpl
+from genzoo.protocols import Comparison, Measurement
+from genzoo.records import Drawn, Subject, named
 from genzoo.sampling import Samples
+from genzoo.standards import Panel, of_data
 from genzoo.zoo import Zoo
 
 DIGITS, POINTS = load("digits"), load("8gaussians")
 
 
-def samples(x: torch.Tensor) -> Samples:
-    return Samples(x, None, None, int((~x.flatten(1).isfinite().all(1)).sum()), 0)
+MINE = Subject("model", named("mine"))
 
 
 # What is stored
@@ -89,39 +92,77 @@ def test_sample_sets_have_folders_of_their_own(tmp_path: Path) -> None:
     assert {folder.parent for folder in folders} == {tmp_path / "samples"}
 
 
+def drawn(x: torch.Tensor, data: Data) -> Drawn:
+    num_bad = int((~x.flatten(1).isfinite().all(1)).sum())
+    config = SampleConfig(sampler="mine", num_samples=len(x))
+    return Drawn(config, Samples(x, None, None, num_bad, 0), scoring.finish(x, data))
+
+
 def test_samples_that_are_not_finite_are_not_measured() -> None:
     x = torch.randn(20, 2)
     x[3, 1] = float("nan")
     with pytest.raises(SamplingFailed, match="1 of 20 samples are not finite: nothing is measured") as caught:
-        scoring.measure(samples(x), x, POINTS, None)
+        scoring.measure(drawn(x, POINTS), of_data(POINTS), Panel())
     assert caught.value.status == 1  # work had begun
 
 
-def test_perfect_samples_measure_well() -> None:
-    x = POINTS.test.x()
-    assert scoring.measure(samples(x), x, POINTS, None)["good_points"].value == pytest.approx(0.99, abs=0.005)
+def test_a_record_is_of_what_was_drawn_and_stands_beside_the_samples(tmp_path: Path) -> None:
+    x = POINTS.test.x()[:50]
+    findings = scoring.measure(drawn(x, POINTS), of_data(POINTS), Panel())
+    record = scoring.record(MINE, drawn(x, POINTS), findings, folder=tmp_path)
+    assert read_record(tmp_path / "record.json") == record
+    assert record.sampling.n == record.data.n == 50 and record.extractor is None
+    with np.load(tmp_path / "samples.npz", allow_pickle=False) as kept:
+        assert record.sampling.sha256 == content_hash(torch.from_numpy(kept["arr_0"]))
+
+
+def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    some = drawn(POINTS.test.x()[:50], POINTS)
+    scoring.record(MINE, some, scoring.measure(some, of_data(POINTS), Panel()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_panel_has_a_second_extractor_where_the_first_was_fitted_to_training_data() -> None:
+    def names(extractor: str | None, beside: str | None = None) -> list[str]:
+        panel = scoring.Judging(beside=beside).panel(Zoo.load(), extractor)
+        return [one.name for one in panel.extractors]
+
+    assert names("cnn8") == ["cnn8", "rand28"] and names("cnn28") == ["cnn28", "rand28"]
+    assert names("rand28") == names("rand28", "rand28") == ["rand28"] and names(None) == []
+    assert names("cnn8", "none") == ["cnn8"] and names("rand28", "cnn8") == ["rand28", "cnn8"]
+
+
+def test_the_metrics_of_plugins_are_measured_as_well() -> None:
+    class Plugin:
+        @hookimpl
+        def genzoo_metrics(self) -> dict[str, object]:
+            return {"brightness": lambda: brightness}
+
+    def brightness(comparison: Comparison) -> Measurement:
+        return Measurement(comparison.generated.images.float().mean().item(), "lower", "mean level")
+
+    zoo = Zoo.load()
+    zoo.register(Plugin(), "light")
+    panel = scoring.Judging(beside="none").panel(zoo, "cnn8")
+    assert list(panel.metrics) == ["brightness"]
     images = DIGITS.test.images()
-    found = scoring.measure(samples(DIGITS.test.x()), images, DIGITS, scoring.load_extractor("cnn8"))
-    assert found["precision"].value == found["coverage"].value == 1.0
+    found = of_data(DIGITS).measure(images, panel).metrics["brightness"]
+    assert found.value == pytest.approx(images.float().mean().item()) and found.how == "mean level"
 
 
-def test_points_without_a_known_density_are_not_measured() -> None:
-    with pytest.raises(InvalidSamples, match="the density of 8gaussians is not known"):
-        scoring.score_samples("mine", POINTS.test.points(), replace(POINTS, density=None))
+def test_the_divergence_comes_from_a_likelihood_in_nats_where_the_density_is_known() -> None:
+    entropy = -POINTS.density.log_prob(POINTS.test.points()).mean().item()
+    exact = Likelihood(value=entropy + 0.3, unit="nats", kind="exact", se=0.01, n=10_000)
+    assert scoring.divergence((exact,), POINTS)["kl"].value == pytest.approx(0.3, abs=1e-5)
+    none = Likelihood(value=None, unit="nats", kind="none", reason="a GAN")
+    assert scoring.divergence((none, exact), POINTS) == {}
+    assert scoring.divergence((exact,), DIGITS) == scoring.divergence((exact,), replace(POINTS, density=None)) == {}
 
 
-def test_no_more_test_images_are_read_than_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    extractor, fake = scoring.load_extractor("cnn8"), DIGITS.train.images()[:60]
-    whole = evaluate_images(fake, DIGITS.test.images(), extractor=extractor, strata=DIGITS.test.labels)
-    read, images = [], Split.images
-
-    def counting(split: Split, indices: torch.Tensor) -> torch.Tensor:
-        read.append(len(indices))
-        return images(split, indices)
-
-    monkeypatch.setattr(Split, "images", counting)
-    assert scoring.measure(samples(fake.float()), fake, DIGITS, extractor) == whole
-    assert read == [60]
+def test_likelihoods_are_of_so_many_fixed_test_images_and_of_all_points() -> None:
+    assert len(scoring.held_out(DIGITS, 20)) == 20 and len(scoring.held_out(POINTS, 20)) == 10_000
+    assert torch.equal(scoring.held_out(DIGITS, 20), scoring.held_out(DIGITS, 20))
 
 
 @pytest.mark.parametrize("data", [DIGITS, POINTS], ids=["digits", "8gaussians"])
@@ -135,6 +176,15 @@ def test_references_stand_at_both_ends(data: object, tmp_path: Path) -> None:
     assert floor.sampling.n == ceiling.sampling.n == 400
     for role, record in (("floor", floor), ("ceiling", ceiling)):
         assert read_record(scoring.reference_folder(role, data, config, tmp_path) / "record.json") == record
+
+
+def test_a_ceiling_seen_by_an_extractor_that_was_fitted_to_it_says_so(tmp_path: Path) -> None:
+    said = "cnn8 was fitted to the training split of digits: train-vs-test is an optimistic ceiling"
+    floor, ceiling = (scoring.reference(role, DIGITS, SampleConfig(), tmp_path) for role in ("floor", "ceiling"))
+    assert said in ceiling.warnings and said not in floor.warnings
+    assert ceiling.beside.extractor.name == "rand28" and ceiling.metrics["exact_duplicates"].value == 500
+    plain = scoring.reference("ceiling", DIGITS, SampleConfig(extractor="rand28", num_samples=100), tmp_path)
+    assert not [warning for warning in plain.warnings if "optimistic" in warning]
 
 
 def test_the_folder_of_a_reference_has_a_short_name_however_long_the_data_s_is(tmp_path: Path) -> None:

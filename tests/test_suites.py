@@ -3,12 +3,15 @@
 from pathlib import Path
 from textwrap import dedent
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
+from pydantic import ValidationError
 
 from genzoo import suites
 from genzoo.config import Budget, SampleConfig, TrainConfig
 from genzoo.errors import InvalidConfig, UnknownName
-from genzoo.suites import expand, load_suite
+from genzoo.suites import Fairness, Table, expand, fairness, load_suite
 
 SUITE = """
 name: small
@@ -126,11 +129,63 @@ def test_overrides_reach_into_lists_and_replace(path: Path) -> None:
         ("tables.0.runs.0.set.width=${oc.env:SECRET}", "'${oc.env:SECRET}' is not filled in"),
         ("name=../../evil", "name = '../../evil': String should match pattern '^[a-z0-9][a-z0-9-]*$'"),
         ("title=[1,", "flow"),
+        ("regime=equal", "regime = 'equal': Input should be 'equal-parameters', 'equal-training' or 'equal-calls'"),
+        ("parameters=2X", "parameters: '2X' is no number of parameters: write it as 250k, 1.5M or 1500000"),
+        ("parameters=0", "parameters = 0: Input should be greater than 0"),
+        ("calls=-1", "calls = -1: Input should be greater than 0"),
+        ("calls=.inf", "calls = inf: Input should be a finite number"),
+        ("parameters=2M", "parameters is of regime equal-parameters, which is not asked for: leave it out"),
+        ("tables.1.calls=50", "tables.1.calls is of regime equal-calls, which is not asked for: leave it out"),
     ],
 )
 def test_a_wrong_override_names_the_file_and_the_key(path: Path, override: str, told: str) -> None:
     message = refusal(path, None, override)
     assert message.startswith(f"{path}: ") and told in message, message
+
+
+def asked(path: Path, *overrides: str) -> list[Fairness]:
+    suite = load_suite(path, overrides)
+    return [fairness(suite, table) for table in suite.tables]
+
+
+def test_nothing_has_to_be_equal_unless_asked_for(path: Path) -> None:
+    assert asked(path) == [Fairness(None, None), Fairness(None, None)]
+
+
+def test_a_table_takes_its_regime_and_target_from_the_suite_unless_it_says_its_own(path: Path) -> None:
+    both = ["regime=equal-parameters", "parameters=1.5M"]
+    assert asked(path, *both) == [Fairness("equal-parameters", 1_500_000)] * 2
+    assert asked(path, *both, "tables.1.parameters=250k")[1] == Fairness("equal-parameters", 250_000)
+    assert asked(path, *both, "tables.1.regime=equal-training")[1] == Fairness("equal-training", None)
+    assert asked(path, *both, "tables.1.regime=equal-calls", "tables.1.calls=50")[1] == Fairness("equal-calls", 50)
+    assert asked(path, "tables.0.regime=equal-calls") == [Fairness("equal-calls", None), Fairness(None, None)]
+
+
+def test_a_target_has_to_be_one_of_the_regime_that_is_asked_for(path: Path) -> None:
+    told = refusal(path, None, "regime=equal-parameters", "tables.0.calls=50")
+    assert told.endswith("tables.0.calls is of regime equal-calls, which is not asked for: leave it out")
+    told = refusal(path, None, "tables.0.regime=equal-calls", "tables.1.calls=50")
+    assert "tables.1.calls is of regime equal-calls" in told
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 10**9), st.sampled_from(["", "k", "M", "B"]))
+def test_sizes_are_numbers_with_or_without_a_thousand(number: int, unit: str) -> None:
+    scale = {"": 1, "k": 10**3, "M": 10**6, "B": 10**9}[unit]
+    table = {"data": "digits", "runs": [], "parameters": f"{number / 1000:.3f}{unit}"}
+    if (wanted := round(number / 1000 * scale)) > 0:
+        assert Table.model_validate(table).parameters == wanted
+    assert Table.model_validate({**table, "parameters": number * scale}).parameters == number * scale
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(codec="utf-8"), max_size=8))
+def test_any_other_text_is_refused_and_never_misread(text: str) -> None:
+    try:
+        size = Table.model_validate({"data": "digits", "runs": [], "parameters": text}).parameters
+    except ValidationError:
+        return
+    assert size is not None and size > 0 and text.strip()[0].isdigit()
 
 
 @pytest.mark.parametrize("override", ["budget", "=5s"])

@@ -53,7 +53,7 @@ def test_it_is_listed_with_its_version(site: Site) -> None:
 
 def test_its_parts_stand_among_the_others(site: Site) -> None:
     printed = genzoo(site, "list")
-    for name in ("mixture", "em", "ancestral-mixture", "ddpm"):
+    for name in ("mixture", "em", "ancestral-mixture", "radial-spectrum", "sharpness-gap", "ddpm"):
         assert f"\n{name} " in printed
 
 
@@ -67,12 +67,17 @@ def test_its_options_and_papers_are_explained(site: Site) -> None:
     assert "components" in printed
     assert "Bishop, 2006" in printed
     assert "offers Density" in printed
+    printed = genzoo(site, "info", "radial-spectrum")
+    assert printed.startswith("radial-spectrum: an extractor of plugin 'template' of genzoo-plugin-template 0.1.0")
+    assert "rings   int   8" in printed
 
 
 def test_it_satisfies_the_conformance_kit(site: Site) -> None:
     printed = genzoo(site, "check", "template")
     assert "template/plugin/imports_no_torch" in printed
     assert "em/trainer/learns_a_known_target[mixture]" in printed
+    assert "radial-spectrum/extractor/rows_are_independent[1x8x8]" in printed
+    assert "sharpness-gap/metric/moves_the_right_way[digits]" in printed
     assert printed.rstrip().endswith(" passed, 0 failed")
 
 

@@ -51,6 +51,14 @@ def zoo_of(**factories: Any) -> Zoo:
         def genzoo_samplers(self) -> Any:
             return factories.get("samplers", {})
 
+        @hookimpl
+        def genzoo_extractors(self) -> Any:
+            return factories.get("extractors", {})
+
+        @hookimpl
+        def genzoo_metrics(self) -> Any:
+            return factories.get("metrics", {})
+
     zoo = Zoo()
     zoo.register(Plugin(), "acme")
     return zoo
@@ -129,6 +137,10 @@ HOOK = """
         ("genzoo_models", "", "return {1: dict}", ["model name 1 is not kebab-case"]),
         ("genzoo_trainers", "", "return {'elbo': 3}", ["trainer 'elbo' is 3, neither a callable nor"]),
         ("genzoo_trainers", "", "return {'elbo': 'acme.elbo'}", ["'acme.elbo', neither a callable nor 'module:attri"]),
+        ("genzoo_extractor", "", "return {}", ["unknown hook 'genzoo_extractor'", "did you mean 'genzoo_extractors'?"]),
+        ("genzoo_extractors", "", "return {'VGG': dict}", ["extractor name 'VGG' is not kebab-case"]),
+        ("genzoo_metrics", "", "return {'my_metric': dict}", ["metric name 'my_metric' is not kebab-case"]),
+        ("genzoo_metrics", "", "return 1 / 0", ["genzoo_metrics raised ZeroDivisionError: division by zero"]),
     ],
 )
 def test_a_hook_that_does_not_keep_the_contract_breaks_its_plugin(
@@ -148,7 +160,7 @@ def test_a_taken_plugin_name_cites_both_owners_and_built_ins_come_first(site: Si
     for distribution in ("aaa", "genzoo", "zzz"):  # a site's own "genzoo" hides the installed one
         site.install_toy(distribution, f"{distribution}_toy", "toy")
     zoo = Zoo.load()
-    assert [plugin.distribution for plugin in zoo.plugins][:2] == ["genzoo", "aaa"]
+    assert [plugin.distribution for plugin in zoo.plugins] == ["genzoo", "genzoo", "aaa", "zzz"]
     assert zoo.owner("model", "toy").distribution == "genzoo"
     claim = "broken: the plugin name 'toy' belongs to plugin 'toy' of genzoo 1.0, plugin 'toy' of {0} 1.0 claims it too"
     assert status(zoo, "aaa") == claim.format("aaa")
@@ -167,6 +179,29 @@ def test_a_taken_model_name_cites_both_owners_and_the_first_keeps_it(site: Site)
     assert "new" not in zoo.names("model")
 
 
+@pytest.mark.parametrize(
+    ("hook", "name", "owned"),
+    [
+        ("genzoo_extractors", "cnn28", "extractor 'cnn28'"),
+        ("genzoo_metrics", "fd", "metric 'fd'"),
+        ("genzoo_metrics", "fd-debiased", "metric 'fd_debiased'"),
+    ],
+)
+def test_a_plugin_that_claims_a_built_in_name_is_broken(site: Site, hook: str, name: str, owned: str) -> None:
+    told = broken(site, HOOK.format(hook=hook, arguments="", body=f"return {{'{name}': dict}}"))
+    assert told.startswith(f"broken: {owned} belongs to plugin 'genzoo' of genzoo ")
+    assert told.endswith("plugin 'acme' of acme 1.0 claims it too")
+
+
+def test_genzoo_itself_cannot_be_left_out_or_replaced(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    site.install_toy("acme", "genzoo_toy", "genzoo")
+    assert status(Zoo.load(), "acme").startswith(
+        "broken: the plugin name 'genzoo' belongs to plugin 'genzoo' of genzoo"
+    )
+    monkeypatch.setenv("GENZOO_DISABLE", "genzoo")
+    assert "cnn28" in Zoo.load().names("extractor")
+
+
 def test_one_name_may_be_a_model_and_a_sampler() -> None:
     zoo = zoo_of(models={"ddpm": dict}, samplers={"ddpm": list})
     assert zoo.factory("model", "ddpm") is dict
@@ -181,6 +216,17 @@ def test_the_environment_disables_plugins_without_importing_them(site: Site, mon
     assert status(zoo, "acme") == status(zoo, "other") == "disabled"
     assert "toy" not in zoo.names("model")
     assert "acme_toy" not in sys.modules
+
+
+def test_what_genzoo_itself_brings_is_in_every_zoo_and_can_be_explained() -> None:
+    zoo = Zoo()
+    assert {"cnn8", "cnn28", "rand28", "rand32", "inception-v3-compat", "vgg16"} <= set(zoo.names("extractor"))
+    assert {"fd", "fd_debiased", "kid", "precision", "vendi"} <= set(zoo.names("metric"))
+    for role in ("extractor", "metric"):
+        for name in zoo.names(role):
+            assert zoo.owner(role, name).distribution == "genzoo"
+            assert zoo.factory(role, name).__doc__, name
+            assert {option.name for option in zoo.options(role, name)} <= {"weights"}
 
 
 def test_loading_the_built_in_plugins_imports_no_torch(site: Site) -> None:
@@ -212,7 +258,7 @@ def test_a_refused_plugin_leaves_nothing_behind() -> None:
 
     zoo = Zoo()
     assert "NOT FINE" in refusal(PluginError, lambda: zoo.register(Bad(), "mine"))
-    assert zoo.names("model") == [] and zoo.plugins == []
+    assert zoo.names("model") == [] and [plugin.name for plugin in zoo.plugins] == ["genzoo"]
     zoo.register(Good(), "mine")
     assert zoo.names("model") == ["fine"]
     assert "claims it too" in refusal(PluginError, lambda: zoo.register(Good(), "mine"))
@@ -364,9 +410,39 @@ def test_a_factorys_own_refusal_is_passed_on() -> None:
     assert refusal(MissingCapability, lambda: zoo_of(samplers={"x": factory}).sampler("x")) == "needs a decoder"
 
 
-@pytest.mark.parametrize(("role", "contract"), [("model", "Model"), ("trainer", "Trainer"), ("sampler", "Sampler")])
+class Extractor:
+    """An extractor in form only."""
+
+    sha256, batch_size = "0" * 64, 10
+
+    def __init__(self, *, bins: int = 4) -> None:
+        self.bins = bins
+
+    def check_shape(self, shape: tuple[int, int, int]) -> None: ...
+
+    def features(self, images: Any) -> Any: ...
+
+
+def test_an_extractor_and_a_metric_are_built_from_their_options() -> None:
+    zoo = zoo_of(extractors={"bins": Extractor}, metrics={"gap": lambda: len})
+    assert zoo.extractor("bins", {"bins": 8}).bins == 8
+    assert "no option 'bin'; did you mean 'bins'?" in refusal(InvalidOption, lambda: zoo.extractor("bins", {"bin": 8}))
+    assert zoo.metric("gap") is len
+
+
+@pytest.mark.parametrize(
+    ("role", "contract"),
+    [
+        ("model", "Model"),
+        ("trainer", "Trainer"),
+        ("sampler", "Sampler"),
+        ("extractor", "Extractor"),
+        ("metric", "Metric"),
+    ],
+)
 def test_what_is_built_must_keep_its_roles_contract(role: str, contract: str) -> None:
     zoo = zoo_of(**{f"{role}s": {"wrong": lambda *shape: object()}})
     build = {"model": lambda: zoo.model("wrong", (2,)), "trainer": lambda: zoo.trainer("wrong"),
-             "sampler": lambda: zoo.sampler("wrong")}[role]  # fmt: skip
+             "sampler": lambda: zoo.sampler("wrong"), "extractor": lambda: zoo.extractor("wrong"),
+             "metric": lambda: zoo.metric("wrong")}[role]  # fmt: skip
     assert f"lacks what genzoo.protocols.{contract} asks for" in refusal(PluginError, build)

@@ -15,20 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from genzoo import scoring
-from genzoo.benchmark import store, text
+from genzoo.benchmark import side_by_side, store, text
 from genzoo.benchmark.report import render
 from genzoo.benchmark.table import build
 from genzoo.config import SampleConfig
 from genzoo.data import Data, load
-from genzoo.errors import Interrupted, StorageError, UnknownName
-from genzoo.evaluation import Record, write_record
+from genzoo.errors import Interrupted, InvalidConfig, StorageError, UnknownName
+from genzoo.evaluation import Record, seal, write_record
 from genzoo.jobs import Job, execute, prepare
 from genzoo.run import Run
-from genzoo.suites import Plan, Suite, Table, expand, load_suite
+from genzoo.suites import Fairness, Plan, Suite, Table, expand, fairness, load_suite
 from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
-__all__ = ["Results", "bench", "report"]
+__all__ = ["Results", "bench", "compare", "report"]
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,11 @@ def bench(
     folder = Path(out) if out else Path("results") / loaded.name
     store.check_output(folder)
     work = _Work(Zoo.load(), folder, print_progress if progress else _silent, progress)
-    tables = [_Planned(table, load(table.data, size=table.size), plans) for table, plans in _chosen(loaded, only)]
-    for planned in tables:
-        work.check(planned)
+    tables = [
+        _Planned(table, load(table.data, size=table.size), plans, fairness(loaded, table))
+        for table, plans in _chosen(loaded, only)
+    ]
+    work.check(tables)
     records = [record for planned in tables for record in work.run(planned)]
     return Results(tuple(records), render(folder))
 
@@ -84,6 +86,26 @@ def bench(
 def report(folder: str | Path) -> Path:
     """Write the report of a results folder; returns the page's path."""
     return render(Path(folder))
+
+
+def compare(folder: str | Path, other: str | Path) -> tuple[str, Path]:
+    """Two results folders side by side: what a terminal prints, and the page that was written into the first."""
+    return side_by_side.write(Path(folder), Path(other))
+
+
+def _under(fairness: Fairness, record: Record, folder: Path) -> Record:
+    """The record with what its table asks to be equal; written again where it said otherwise."""
+    asked = {"regime": fairness.regime, "regime_target": fairness.target}
+    if asked == {key: getattr(record, key) for key in asked}:
+        return record
+    sealed = seal(record.model_copy(update=asked))
+    write_record(folder / store.RECORD, sealed)
+    return sealed
+
+
+def _two_regimes(plan: Plan, one: Fairness, other: Fairness) -> str:
+    name, asked = f"{plan.train.model} on {plan.train.data}", f"{one.regime or 'none'} and {other.regime or 'none'}"
+    return f"{name} stands in two tables of different regimes ({asked}): put one of them into a suite of its own"
 
 
 def print_progress(line: str) -> None:
@@ -112,6 +134,7 @@ class _Planned:
     table: Table
     data: Data
     plans: list[Plan]
+    fairness: Fairness
 
 
 @dataclass(frozen=True)
@@ -123,13 +146,26 @@ class _Work:
     tell: Callable[[str], None]
     bars: bool
 
-    def check(self, planned: _Planned) -> None:
+    def check(self, tables: Sequence[_Planned]) -> None:
         """Raise now what would be a wrong request later."""
-        scoring.load_extractor(scoring.extractor_name(planned.data, planned.table.extractor))
-        for plan in planned.plans:
-            job = prepare(self.zoo, plan.train, planned.data)
-            for config in plan.samples:
-                scoring.resolve(self.zoo, job.model, plan.train.model, planned.data, config)
+        asked: dict[Path, Fairness] = {}
+        for planned in tables:
+            scoring.load_extractor(scoring.extractor_name(planned.data, planned.table.extractor), zoo=self.zoo)
+            for plan in planned.plans:
+                for folder in self._folders(plan, planned.data):
+                    if asked.setdefault(folder, planned.fairness) != planned.fairness:
+                        raise InvalidConfig(_two_regimes(plan, asked[folder], planned.fairness))
+
+    def _folders(self, plan: Plan, data: Data) -> list[Path]:
+        """Where the sample sets of a plan are kept; raises where it cannot be carried out."""
+        job = prepare(self.zoo, plan.train, data)
+        return [self._folder(job, config) for config in self._samplings(job, plan)]
+
+    def _samplings(self, job: Job, plan: Plan) -> list[SampleConfig]:
+        return [scoring.resolve(self.zoo, job.model, plan.train.model, job.data, config) for config in plan.samples]
+
+    def _folder(self, job: Job, config: SampleConfig) -> Path:
+        return scoring.folder_of(self.zoo, self.out / job.id, job.id, config)
 
     def run(self, planned: _Planned) -> list[Record]:
         """The records of one table: the references, then every run."""
@@ -138,7 +174,7 @@ class _Work:
             config = SampleConfig(num_samples=planned.table.num_samples, extractor=planned.table.extractor)
             records += [self._reference(role, planned.data, config) for role in scoring.REFERENCES]
         for plan in planned.plans:
-            records += self._row(plan, planned.data)
+            records += self._row(plan, planned)
         return records
 
     def _reference(self, role: scoring.Reference, data: Data, config: SampleConfig) -> Record:
@@ -146,17 +182,20 @@ class _Work:
         entry = store.find_samples(self.out, folder.parent.parent.name, folder.name)
         return entry.record if entry is not None else scoring.reference(role, data, config, self.out)
 
-    def _row(self, plan: Plan, data: Data) -> list[Record]:
+    def _row(self, plan: Plan, planned: _Planned) -> list[Record]:
         """One training and its sample sets."""
-        job = prepare(self.zoo, plan.train, data)
-        samplings = [scoring.resolve(self.zoo, job.model, plan.train.model, data, config) for config in plan.samples]
+        job = prepare(self.zoo, plan.train, planned.data)
+        samplings = self._samplings(job, plan)
         try:
             run = self._trained(job)
         except (Interrupted, StorageError):
             raise
         except Exception as error:
-            return [self._failed(job, config, error) for config in samplings]
-        return [self._sampled(job, run, config) for config in samplings]
+            records = [self._failed(job, config, error) for config in samplings]
+        else:
+            records = [self._sampled(job, run, config) for config in samplings]
+        folders = [self._folder(job, config) for config in samplings]
+        return [_under(planned.fairness, *row) for row in zip(records, folders, strict=True)]
 
     def _trained(self, job: Job) -> Run:
         folder = self.out / job.id
@@ -170,8 +209,7 @@ class _Work:
         return run
 
     def _sampled(self, job: Job, run: Run, config: SampleConfig) -> Record:
-        folder = scoring.folder_of(self.zoo, run.folder, job.id, config)
-        entry = store.find_samples(self.out, job.id, folder.name)
+        entry = store.find_samples(self.out, job.id, self._folder(job, config).name)
         if entry is not None:
             return entry.record
         self.tell(f"  drawing {config.num_samples:,} samples with {config.sampler}")
@@ -185,6 +223,5 @@ class _Work:
     def _failed(self, job: Job, config: SampleConfig, error: Exception) -> Record:
         record = scoring.failed(job.config, config, job.data, error)
         self.tell(f"  failed: {record.reason}")
-        folder = scoring.folder_of(self.zoo, self.out / job.id, job.id, config)
-        write_record(folder / "record.json", record)
+        write_record(self._folder(job, config) / store.RECORD, record)
         return record

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from genzoo.benchmark.columns import Column
+from genzoo.benchmark.labels import plain
 from genzoo.benchmark.table import Row, Table
 
 Figure = dict[str, Any]
@@ -36,15 +37,21 @@ def pareto(points: Iterable[Point]) -> list[Point]:
 
 
 def cost_chart(table: Table, cost: Column) -> Figure | None:
-    """The headline against a cost, with the Pareto front and the reference rows; None where all cost the same."""
+    """The headline against a cost, with the Pareto fronts and the reference rows.
+
+    None where all cost the same, or where it was measured on different machines.
+    """
     points = {row.label: point for row in table.models if (point := _point(row, table.headline, cost))}
+    if len({row.cells[cost.key].reading.kind for row in table.models if row.label in points}) > 1:
+        return None  # seconds of different machines
     costs, front = [x for x, _ in points.values()], pareto(points.values())
     if not costs or max(costs) < 1.1 * min(costs):
         return None
     span = (min(costs) / 1.8, max(costs) * 1.8)
     references = [_reference(row, table.headline, span) for row in table.rows if row.role in ("ceiling", "floor")]
     models = [_model(rows, table.headline, points, i) for i, rows in enumerate(by_model(table).values())]
-    drawn = [trace for trace in (*references, _front(front, span), *models) if trace["x"]]
+    families = [_family(rows, points, i) for i, rows in by_family(table)]
+    drawn = [trace for trace in (*references, _front(front, span), *families, *models) if trace["x"]]
     if logarithmic := all(y > 0 for _, y in points.values()):
         drawn = [trace for trace in drawn if min(trace["y"]) > 0]
     heights = [y for trace in drawn for y in trace["y"]]
@@ -59,6 +66,14 @@ def by_model(table: Table) -> dict[str, list[Row]]:
     for row in table.models:
         models.setdefault(row.model, []).append(row)
     return models
+
+
+def by_family(table: Table) -> list[tuple[int, list[Row]]]:
+    """The ranked rows by the plugin of their model, with the colour of that family's first model."""
+    families: dict[str | None, tuple[int, list[Row]]] = {}
+    for i, rows in enumerate(by_model(table).values()):
+        families.setdefault(rows[0].record.model.plugin, (i, []))[1].extend(rows)
+    return list(families.values())
 
 
 def loss_chart(log: Sequence[Mapping[str, Any]], index: int) -> Figure | None:
@@ -125,13 +140,28 @@ def _model(rows: Sequence[Row], headline: Column, points: Mapping[str, Point], i
             "symbol": symbol(index),
             "line": {"width": 1.5, "color": "var(--paper)"},
         },
-        "error_y": _errors([row.cells[headline.key].reading.se for _, row in shown], colour(index)),
+        "error_y": _errors([row.cells[headline.key].reading.half_width for _, row in shown], colour(index)),
     }
 
 
-def _errors(errors: Sequence[float | None], color: str) -> Figure:
+def _errors(half_widths: Sequence[float | None], color: str) -> Figure:
     """95 % intervals."""
-    return {"type": "data", "array": [1.96 * (se or 0.0) for se in errors], "thickness": 1, "width": 0, "color": color}
+    return {"type": "data", "array": [half or 0.0 for half in half_widths], "thickness": 1, "width": 0, "color": color}
+
+
+def _family(rows: Sequence[Row], points: Mapping[str, Point], index: int) -> Figure:
+    """The front of one family, a staircase between its own points; nothing where one point is all of it."""
+    front = pareto(points[row.label] for row in rows if row.label in points)
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": f"front of {html.escape(plain(rows[0].record.model.plugin))}",
+        "x": [x for x, _ in front] if len(front) > 1 else [],
+        "y": [y for _, y in front] if len(front) > 1 else [],
+        "line": {"width": 5, "color": colour(index), "shape": "hv"},
+        "opacity": 0.25,
+        "hoverinfo": "skip",
+    }
 
 
 def _front(front: Sequence[Point], span: Point) -> Figure:

@@ -1,42 +1,37 @@
-"""The columns of a table: what each reads from a record, how it is printed, which end is better, what it means."""
+"""What a column of a table is: what it reads from a record, how it prints it, which end is better, what it means."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from genzoo.evaluation.record import Better, Record
-from genzoo.images import is_image
+from genzoo.benchmark.readings import NOTHING, Reading
+from genzoo.evaluation.record import Better, Metric, Record
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What one record says in one column: a value, its standard error, what a perfect model would score there, or why
-    there is none. Only readings of the same ``kind`` are ranked together.
-    """
-
-    value: float | None
-    se: float | None = None
-    expected: float | None = None
-    kind: str = ""
-    note: str = ""
-
-
-NOTHING = Reading(None)
+QUALITY, MEMORISATION, OTHER_RULES = "Fidelity and diversity", "Memorisation", "By other tools' rules"
+COST, LIKELIHOOD = "Cost", "Likelihood"
+Read = Callable[[Record], Reading]
 
 
 @dataclass(frozen=True)
 class Column:
-    """``write(value, places)`` prints a value; of columns that do not fit, the highest ``drop`` goes first."""
+    """``write(size, places)`` prints a value without its sign; of columns that do not fit, the highest ``drop`` goes
+    first.
+    """
 
     key: str
     title: str
     help: str
-    read: Callable[[Record], Reading]
+    read: Read
     write: Callable[[float, int], str]
     better: Better | None = None
     drop: int = 0
     unit: str = ""
+    groups: tuple[str, ...] = (QUALITY,)
+
+    def text(self, value: float, places: int) -> str:
+        """``value`` as it is printed; what rounds to nothing has no sign."""
+        size = self.write(abs(value), places)
+        return f"-{size}" if value < 0 and any(digit in size for digit in "123456789") else size
 
 
 def fixed(value: float, places: int) -> str:
@@ -45,8 +40,8 @@ def fixed(value: float, places: int) -> str:
 
 
 def share(value: float, places: int) -> str:
-    """0.912 as ``0.91``, whatever the rest of the column."""
-    return f"{value:.2f}"
+    """0.912 as ``0.91``, whatever the rest of the column; 0.0031 as ``0.003``."""
+    return f"{value:.2f}" if abs(value) >= 0.005 or value == 0 else f"{value:.1g}"
 
 
 def percent(value: float, places: int) -> str:
@@ -55,13 +50,13 @@ def percent(value: float, places: int) -> str:
 
 
 def whole(value: float, places: int) -> str:
-    """8.0 as ``8``."""
-    return f"{value:,.0f}"
+    """8.0 as ``8``, the mean of several as ``7.7``."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
 
 
 def thousands(value: float, places: int = 0) -> str:
     """1,234,567 as ``1.23M``."""
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for limit, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:.3g}{unit}"
     return f"{value:.3g}"
@@ -76,41 +71,52 @@ def duration(value: float, places: int = 0) -> str:
     return f"{value / 60:.1f} min" if value < 5400 else f"{value / 3600:.1f} h"
 
 
-def _metric(key: str, scale: float = 1.0) -> Callable[[Record], Reading]:
+def megabytes(value: float, places: int = 0) -> str:
+    """1234.5 as ``1,234 MB``."""
+    return f"{value:,.0f} MB"
+
+
+def metric(key: str, scale: float = 1.0) -> Read:
+    """Reads the metric of this name, times ``scale``."""
+    return lambda record: as_reading(record.metrics.get(key), scale)
+
+
+def beside(key: str) -> Read:
+    """Reads the metric as the second extractor saw it; what different extractors saw is of different kinds."""
+
     def read(record: Record) -> Reading:
-        found = record.metrics.get(key)
-        if found is None:
+        if record.beside is None:
             return NOTHING
-        expected = found.floor if found.expected is None else found.expected
-        value, se, expected = (None if part is None else scale * part for part in (found.value, found.se, expected))
-        return Reading(value, se, expected, note=found.reason or "")
+        seen = record.beside.extractor
+        return as_reading(record.beside.metrics.get(key), kind=f"{seen.name}@{seen.hash[:8]}")
 
     return read
 
 
-def _likelihood(record: Record) -> Reading:
-    found = record.likelihood
-    return Reading(found.value, found.se, kind=found.kind, note=found.reason or "") if found else NOTHING
-
-
-def _calls(record: Record) -> Reading:
-    return Reading(record.sampling.calls_per_sample) if record.sampling else NOTHING
-
-
-def _seconds_per_thousand(record: Record) -> Reading:
-    sampling = record.sampling
-    if sampling is None or sampling.seconds is None or not sampling.n:
+def as_reading(found: Metric | None, scale: float = 1.0, kind: str = "") -> Reading:
+    """A metric's value, error and expectation; where it has an interval alone, the error is a quarter of its width."""
+    if found is None:
         return NOTHING
-    return Reading(1000 * sampling.seconds / sampling.n)
+    low, high = found.interval or (0.0, 0.0)
+    se = found.se if found.se is not None or found.interval is None else (high - low) / (2 * 1.96)
+    expected = found.floor if found.expected is None else found.expected
+    value, se, expected = (None if part is None else scale * part for part in (found.value, se, expected))
+    return Reading(value, se, expected, kind, note=found.reason or "")
 
 
-def _training_seconds(record: Record) -> Reading:
-    return Reading(record.training.seconds) if record.training else NOTHING
+def divergence(record: Record) -> Reading:
+    """KL from the data to the model; it comes from the likelihood, so it is of that likelihood's kind."""
+    found = as_reading(record.metrics.get("kl"))
+    kind = record.likelihood[0].kind if record.likelihood else ""
+    return Reading(found.value, found.se, found.expected, kind, kind_mark(kind), found.note)
 
 
-def _weights(record: Record) -> Reading:
-    parameters = record.model.parameters
-    return Reading(parameters.generator) if parameters else NOTHING
+def likelihood(record: Record) -> Reading:
+    """The first likelihood, which is the headline."""
+    if not record.likelihood:
+        return NOTHING
+    found = record.likelihood[0]
+    return Reading(found.value, found.se, kind=found.kind, mark=kind_mark(found.kind), note=found.reason or "")
 
 
 def kind_mark(kind: str) -> str:
@@ -120,174 +126,39 @@ def kind_mark(kind: str) -> str:
     return "≤ " if "bound" in kind else "≈ "
 
 
-CALLS = Column(
-    "calls",
-    "calls per sample",
-    "Passes through the network for one sample, counted by the host: every Langevin step, every corrector and both "
-    "halves of guidance count.",
-    _calls,
-    thousands,
-    drop=1,
-)
-SAMPLING = Column(
-    "sampling_seconds",
-    "time per 1000",
-    "Wall time of drawing 1000 samples on the machine named at the top.",
-    _seconds_per_thousand,
-    duration,
-    drop=5,
-    unit="seconds",
-)
-TRAINING = Column(
-    "training_seconds",
-    "training time",
-    "Wall time of the training loop on that machine.",
-    _training_seconds,
-    duration,
-    drop=4,
-    unit="seconds",
-)
-PARAMETERS = Column(
-    "parameters",
-    "weights",
-    "Number of weights that are needed to sample; a critic that only helps to train is not among them.",
-    _weights,
-    thousands,
-    drop=6,
-)
-COST = (CALLS, SAMPLING, TRAINING, PARAMETERS)
-
-LIKELIHOOD = (
-    "How well the model predicts data it has not seen: negative log-likelihood of the test split. Exact values, upper "
-    "limits (≤, from a lower bound on the likelihood) and estimates (≈) are never ranked together; a model without a "
-    "likelihood, such as a GAN, has none."
-)
+def machine(record: Record) -> str:
+    """Where seconds and megabytes were measured: those of different machines are of different kinds."""
+    found = record.environment
+    return f"{found.gpu or found.cpu}, {found.threads} thread{'s' if found.threads != 1 else ''}"
 
 
-IMAGE_METRICS = (
-    Column(
-        "fd_debiased",
-        "FD debiased",
-        "The headline. Distance between the Gaussians fitted to the features of generated and of test images, "
-        "corrected for the bias of a finite sample: 2 FD(N) less the mean of two halves. A "
-        "perfect model scores about 0, and may fall just below it.",
-        _metric("fd_debiased"),
-        fixed,
-        "lower",
-    ),
-    Column(
-        "fd",
-        "FD",
-        "The same distance uncorrected, as most papers print it: it never reaches 0, and shrinks as N grows.",
-        _metric("fd"),
-        fixed,
-        "lower",
-        drop=8,
-    ),
-    Column(
-        "kid",
-        f"KID {TIMES}1000",
-        "Kernel distance: squared maximum mean discrepancy of the same features with a cubic kernel, unbiased.",
-        _metric("kid", 1000),
-        fixed,
-        "lower",
-        drop=3,
-    ),
-    Column(
-        "precision",
-        "precision",
-        "Share of generated images that fall among the real ones: fidelity. Blurred or broken samples lower it.",
-        _metric("precision"),
-        share,
-        "higher",
-    ),
-    Column(
-        "recall",
-        "recall",
-        "Share of real images that fall among the generated ones: diversity. Dropped modes lower it.",
-        _metric("recall"),
-        share,
-        "higher",
-    ),
-    Column(
-        "density",
-        "density",
-        "Precision that an outlier among the real images cannot inflate; 1 for a perfect model, and can exceed it.",
-        _metric("density"),
-        share,
-        "higher",
-        drop=9,
-    ),
-    Column(
-        "coverage",
-        "coverage",
-        "Share of real images with a generated one nearer than their fifth real neighbour.",
-        _metric("coverage"),
-        share,
-        "higher",
-        drop=7,
-    ),
-    Column("likelihood", "bits/dim", LIKELIHOOD, _likelihood, fixed, "lower", drop=2),
-)
-
-POINT_METRICS = (
-    Column(
-        "mmd2",
-        f"MMD² {TIMES}1000",
-        "The headline. Squared maximum mean discrepancy between generated and true points, unbiased, with bandwidths "
-        "fixed by the data set. A perfect model scores about 0, and may fall just below it.",
-        _metric("mmd2", 1000),
-        fixed,
-        "lower",
-    ),
-    Column(
-        "modes_covered",
-        "modes covered",
-        "Modes that hold at least 20 % of the samples that are due to them.",
-        _metric("modes_covered"),
-        whole,
-        "higher",
-    ),
-    Column(
-        "good_points",
-        "good points",
-        "Share of samples inside the true distribution's 99 % highest-density region: 99 % for a perfect model.",
-        _metric("good_points"),
-        percent,
-        "higher",
-    ),
-    Column(
-        "mode_tv",
-        "mode imbalance",
-        "Total variation distance between the shares of the modes, generated against true: 0 is balanced.",
-        _metric("mode_tv"),
-        share,
-        "lower",
-        drop=7,
-    ),
-    Column(
-        "sliced_w2",
-        "sliced W₂",
-        "Wasserstein distance averaged over directions: how far points must move, in standard deviations of the data.",
-        _metric("sliced_w2"),
-        fixed,
-        "lower",
-        drop=3,
-    ),
-    Column("likelihood", "nats", LIKELIHOOD, _likelihood, fixed, "lower", drop=2),
-)
+def of_training(name: str, *, timed: bool = False) -> Read:
+    """Reads a cost of the training; ``timed`` where it depends on the machine."""
+    return lambda record: _cost(record, getattr(record.training, name, None), timed)
 
 
-def columns(record: Record) -> tuple[Column, ...]:
-    """The columns for records like this one; the first is the headline that ranks them.
-
-    Only features of Inception give a number that is called FID.
-    """
-    if not is_image(record.data.shape):
-        return (*POINT_METRICS, *COST)
-    literature = record.extractor is not None and record.extractor.literature_comparable
-    return (*(map(_as_fid, IMAGE_METRICS) if literature else IMAGE_METRICS), *COST)
+def of_sampling(name: str) -> Read:
+    """Reads what one sample cost; in calls and operations, which no machine changes."""
+    return lambda record: _cost(record, getattr(record.sampling, name, None), False)
 
 
-def _as_fid(column: Column) -> Column:
-    return replace(column, title=column.title.replace("FD", "FID"), help=column.help.replace("FD", "FID"))
+def sampling_memory(record: Record) -> Reading:
+    """Peak memory while the samples were drawn."""
+    return _cost(record, record.sampling.peak_memory_mb if record.sampling else None, True)
+
+
+def seconds_per_thousand(record: Record) -> Reading:
+    """Wall time of 1000 samples."""
+    sampling = record.sampling
+    if sampling is None or sampling.seconds is None or not sampling.n:
+        return NOTHING
+    return _cost(record, 1000 * sampling.seconds / sampling.n, True)
+
+
+def weights(part: str) -> Read:
+    """Reads a number of parameters."""
+    return lambda record: _cost(record, getattr(record.model.parameters, part, None), False)
+
+
+def _cost(record: Record, value: float | None, timed: bool) -> Reading:
+    return NOTHING if value is None else Reading(value, kind=machine(record) if timed else "")

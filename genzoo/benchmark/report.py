@@ -13,15 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import plotly.offline
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from genzoo.benchmark import charts
 from genzoo.benchmark.charts import Figure
-from genzoo.benchmark.columns import COST
+from genzoo.benchmark.columns import LIKELIHOOD
+from genzoo.benchmark.costs import CHARTED
+from genzoo.benchmark.labels import plain
+from genzoo.benchmark.markdown import to_markdown
+from genzoo.benchmark.page import environment
 from genzoo.benchmark.points import Plate
 from genzoo.benchmark.store import RECORD, Entry, Results, load
-from genzoo.benchmark.table import Row, Table, build, plain
-from genzoo.benchmark.text import to_markdown
+from genzoo.benchmark.table import Row, Table, build
+from genzoo.benchmark.verdicts import finding, legend, verdict
 from genzoo.data.points import LAWS, density
 from genzoo.evaluation.record import Record
 from genzoo.files import write_atomically, write_text
@@ -30,15 +33,18 @@ from genzoo.images import is_image
 HTML, MARKDOWN, PLOTLY = "report.html", "report.md", "plotly.min.js"
 
 
+Details = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+
 @dataclass(frozen=True)
 class Card:
-    """One row's samples, and everything that its record says."""
+    """One row's samples, and everything that its records say, each under its name."""
 
     anchor: str
     row: Row
     colour: str
     picture: str
-    details: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    records: tuple[tuple[str, Details], ...]
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,6 @@ class Section:
 
     anchor: str
     table: Table
-    finding: str
     cards: tuple[Card, ...]
     costs: tuple[Chart, ...]
     losses: tuple[Chart, ...]
@@ -66,6 +71,24 @@ class Section:
         """The models with the colours and shapes of their markers."""
         models = charts.by_model(self.table)
         return tuple((model, charts.colour(i), charts.symbol(i)) for i, model in enumerate(models))
+
+    @property
+    def tabs(self) -> tuple[str, ...]:
+        """The names of the table's parts, the headline's first."""
+        return (*self.table.groups, *((LIKELIHOOD,) if self.table.likelihoods else ()))
+
+    @property
+    def finding(self) -> str:
+        return finding(self.table)
+
+    @property
+    def verdict(self) -> str:
+        return verdict(self.table)
+
+    @property
+    def meaning(self) -> str:
+        """What ± and bold mean here."""
+        return legend(self.table)
 
     @property
     def are_points(self) -> bool:
@@ -90,46 +113,48 @@ def render(folder: Path) -> Path:
 
 def page(results: Results, tables: Sequence[Table]) -> str:
     """The page as HTML."""
-    environment = Environment(
-        loader=PackageLoader("genzoo.benchmark"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
-        name=results.folder.absolute().name,
-        sections=[_section(f"table-{i}", table, results.entries) for i, table in enumerate(tables, 1)],
-        when=_when(results.entries),
-        facts=_page_facts([entry.record for entry in results.entries]),
-        glossary=_glossary(tables),
-        skipped=results.skipped,
-        plotly=PLOTLY,
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            name=results.folder.absolute().name,
+            sections=[_section(f"table-{i}", table, results.entries) for i, table in enumerate(tables, 1)],
+            when=_when(results.entries),
+            facts=_page_facts([entry.record for entry in results.entries]),
+            glossary=_glossary(tables),
+            skipped=results.skipped,
+            plotly=PLOTLY,
+        )
     )
 
 
 def _section(anchor: str, table: Table, entries: Sequence[Entry]) -> Section:
     models = {model: i for i, model in enumerate(charts.by_model(table))}
     by_record = {id(entry.record): entry for entry in entries}
-    owned = [(row, by_record[id(row.record)]) for row in table.rows]
+    owned = [(row, [by_record[id(record)] for record in row.trials.all]) for row in table.rows]
     plate = Plate.of(density(table.name)) if table.name in LAWS else None
     cards = [
         Card(
             anchor=f"{anchor}-row-{i}",
             row=row,
             colour=charts.colour(models[row.model]) if row.model in models else "var(--muted)",
-            picture=_picture(entry, plate),
-            details=_details(entry),
+            picture=_picture(found[0], plate),
+            records=tuple((_record_name(entry, len(found)), _details(entry)) for entry in found),
         )
-        for i, (row, entry) in enumerate(owned, 1)
+        for i, (row, found) in enumerate(owned, 1)
     ]
-    costs = [Chart(cost.title, figure) for cost in COST if (figure := charts.cost_chart(table, cost))]
-    return Section(anchor, table, _finding(table), tuple(cards), tuple(costs), tuple(_losses(owned, models)))
+    costs = [Chart(cost.title, figure) for cost in CHARTED if (figure := charts.cost_chart(table, cost))]
+    return Section(anchor, table, tuple(cards), tuple(costs), tuple(_losses(owned, models)))
 
 
-def _losses(owned: Sequence[tuple[Row, Entry]], models: Mapping[str, int]) -> Iterator[Chart]:
-    """One chart a training, however often it was sampled."""
-    trainings = {entry.train_id: (row, entry) for row, entry in reversed(owned) if row.role in ("model", "failed")}
+def _record_name(entry: Entry, count: int) -> str:
+    return "record" if count == 1 else f"record of seed {entry.record.model.seed}"
+
+
+def _losses(owned: Sequence[tuple[Row, Sequence[Entry]]], models: Mapping[str, int]) -> Iterator[Chart]:
+    """One chart a row's first training, however often it was sampled."""
+    wanted = [(row, found[0]) for row, found in owned if row.role in ("model", "unranked", "failed")]
+    trainings = {entry.train_id: (row, entry) for row, entry in reversed(wanted)}
     for row, entry in reversed(trainings.values()):
         figure = charts.loss_chart(entry.log(), models.get(row.model, 0))
         if figure:
@@ -144,23 +169,6 @@ def _picture(entry: Entry, plate: Plate | None) -> str:
         samples = entry.samples()
         png = None if samples is None else plate.draw(samples)
     return f"data:image/png;base64,{base64.b64encode(png).decode()}" if png else ""
-
-
-def _finding(table: Table) -> str:
-    """The table in a sentence, which claims no lead that the errors do not carry."""
-    key = table.headline.key
-    leaders = [row for row in table.models if row.cells[key].best] or list(table.models[:1])
-    if not leaders or leaders[0].cells[key].reading.value is None:
-        return "No model has finished here."
-    first, *others = leaders
-    lead = f"{first.label} has the lowest {table.headline.title}, {first.cells[key].text}"
-    ties = f"; the errors do not tell it from {_listed([row.label for row in others])}" if others else ""
-    references = [f"{row.model} {row.cells[key].text}" for row in table.rows if row.role in ("ceiling", "floor")]
-    return f"{lead}{ties}. For scale: {_listed(references)}." if references else f"{lead}{ties}."
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def _glossary(tables: Sequence[Table]) -> list[tuple[str, str]]:
@@ -185,7 +193,7 @@ def _page_facts(records: Sequence[Record]) -> list[tuple[str, str]]:
     return [(key, " / ".join(filter(None, values))) for key, values in seen.items() if any(values)]
 
 
-def _details(entry: Entry) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+def _details(entry: Entry) -> Details:
     """The record as groups of (name, value), with where it lies."""
     record = entry.record.as_json()
     groups = {key: value for key, value in record.items() if isinstance(value, Mapping)}

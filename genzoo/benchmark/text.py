@@ -1,6 +1,5 @@
-"""Tables for a terminal and as Markdown."""
+"""Tables for a terminal: the headline's group of columns, as many as fit."""
 
-import html
 from collections.abc import Iterable, Sequence
 
 from rich import box
@@ -10,11 +9,11 @@ from rich.text import Text
 
 from genzoo.benchmark.columns import Column
 from genzoo.benchmark.table import Row, Table
+from genzoo.benchmark.verdicts import legend, verdict
 
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
-LEGEND = "↓ lower and ↑ higher is better · bold: the best, and whatever the errors do not tell from it"
 LABEL, WIDTH = 22, 100
-STYLES = {"ceiling": "italic dim", "floor": "italic dim", "failed": "red", "model": ""}
+STYLES = {"ceiling": "italic dim", "floor": "italic dim", "failed": "red", "unranked": "dim", "model": ""}
 
 
 def title(column: Column) -> str:
@@ -23,23 +22,35 @@ def title(column: Column) -> str:
 
 
 def show(tables: Iterable[Table], console: Console) -> None:
-    """Print every table within the console's width; columns that do not fit are left out, costs and doubles first."""
+    """Print every table within the console's width; columns that do not fit are left out, doubles first."""
     for table in tables:
         console.print(to_rich(table, console.width))
 
 
 def to_text(tables: Iterable[Table]) -> str:
     """The tables as wide as the terminal and in its styles; plain and 100 columns wide where there is none."""
+    return printed([to_rich(table, terminal().width) for table in tables])
+
+
+def terminal() -> Console:
+    """A console as wide as the terminal, or 100 columns wide where there is none."""
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH
+    return console
+
+
+def printed(parts: Iterable[RenderableType]) -> str:
+    """What the terminal shows of these parts, as text."""
+    console = terminal()
     with console.capture() as captured:
-        show(tables, console)
+        for part in parts:
+            console.print(part)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def to_rich(table: Table, width: int = WIDTH) -> RenderableType:
-    """The table in at most ``width`` columns, with its facts above and its notes and failures below."""
+    """The table in at most ``width`` columns, with its facts above; verdict, notes and failures below."""
     kept = _fitting(table, width)
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False)
     for name in ("model", "sampler"):
@@ -48,75 +59,60 @@ def to_rich(table: Table, width: int = WIDTH) -> RenderableType:
         grid.add_column(Text(_stacked(column)), justify="right", no_wrap=True)
     for row in table.rows:
         grid.add_row(Text(row.model), Text(row.sampler), *_cells(row, kept), style=STYLES.get(row.role, ""))
+    if any(expected := [table.expected(column) for column in kept]):
+        grid.add_row(Text("a perfect model"), "", *map(Text, expected), style="italic dim")
     head = Text.assemble((table.name, "bold"), "  ", (" · ".join(table.facts), "dim"))
     failures = [Text(f"✗ {row.label}: {row.reason}", style="red") for row in table.rows if row.reason]
-    return Group(Text(), head, Text(), grid, *failures, *(Text(note, style="dim") for note in _below(table, kept)))
+    said = [Text(text) for text in (verdict(table),) if text]
+    below = [Text(note, style="dim") for note in _below(table, kept)]
+    return Group(Text(), head, Text(), grid, *failures, *said, *below)
 
 
 def _below(table: Table, kept: Sequence[Column]) -> list[str]:
-    left_out = ", ".join(column.title for column in table.columns if column not in kept)
-    return [*table.notes, *([f"no room here for: {left_out}"] if left_out else []), LEGEND]
+    left_out = ", ".join(column.title for column in _headline_group(table) if column not in kept)
+    elsewhere = ", ".join([*list(table.groups)[1:], *(["Likelihood"] if table.likelihoods else [])])
+    return [
+        *table.notes,
+        *([f"no room here for: {left_out}"] if left_out else []),
+        *([f"in the report: {elsewhere}"] if elsewhere else []),
+        legend(table),
+    ]
+
+
+def _headline_group(table: Table) -> tuple[Column, ...]:
+    return next(iter(table.groups.values()))
 
 
 def _stacked(column: Column) -> str:
-    return title(column).replace(" ", "\n")
+    return title(column).replace(", ", "\n").replace(" ", "\n")
 
 
 def _cells(row: Row, kept: Sequence[Column]) -> list[Text]:
     if row.reason:
         return [Text("failed")] + [Text("")] * (len(kept) - 1)
-    cells = [row.cells[column.key] for column in kept]
-    return [Text(cell.text, style="bold" if cell.best else "") for cell in cells]
+    return [
+        Text(_shown(row, column, headline=column is kept[0]), style="bold" if row.cells[column.key].best else "")
+        for column in kept
+    ]
+
+
+def _shown(row: Row, column: Column, *, headline: bool) -> str:
+    """Only the headline has its error here: there is no room for the others'."""
+    cell = row.cells[column.key]
+    return cell.text if headline else cell.value
 
 
 def _fitting(table: Table, width: int) -> list[Column]:
     """The columns that fit, in order; the headline always stays."""
     names = ([row.model for row in table.rows], [row.sampler for row in table.rows])
     labels = sum(min(LABEL, max(7, *map(len, column))) + 2 for column in names)
-    kept = sorted(table.columns, key=lambda column: column.drop)
+    kept = sorted(_headline_group(table), key=lambda column: column.drop)
     while len(kept) > 1 and labels + sum(_width(table, column) for column in kept) > width:
         kept.pop()
     return [column for column in table.columns if column in kept]
 
 
 def _width(table: Table, column: Column) -> int:
-    texts = [row.cells[column.key].text for row in table.rows if row.cells]
+    headline = column is table.headline
+    texts = [_shown(row, column, headline=headline) for row in table.rows if row.cells]
     return 2 + max(len(text) for text in (*_stacked(column).split("\n"), *texts))
-
-
-def to_markdown(tables: Iterable[Table]) -> str:
-    """Every column of every table, as GitHub's Markdown."""
-    return "\n".join(_markdown(table) for table in tables) + f"\n{LEGEND}\n"
-
-
-def _markdown(table: Table) -> str:
-    lines = [f"## {_escape(table.name)}", "", _escape(" · ".join(table.facts)), ""]
-    lines.append(_line(["model", "sampler", *map(title, table.columns)]))
-    lines.append(_line(["---", "---", *["---:"] * len(table.columns)]))
-    expected = [table.expected(column) for column in table.columns]
-    if any(expected):
-        lines.append(_line(["*a perfect model*", "", *expected]))
-    lines += [_line(_markdown_cells(row, len(table.columns))) for row in table.rows]
-    notes = [f"- {_escape(note)}" for note in table.notes]
-    return "\n".join([*lines, "", *notes, *[""][: len(notes)]])
-
-
-def _markdown_cells(row: Row, count: int) -> list[str]:
-    if row.reason:
-        values = [f"failed: {_escape(row.reason)}", *[""] * (count - 1)]
-    else:
-        values = [f"**{cell.text}**" if cell.best else cell.text for cell in row.cells.values()]
-    mark = "*" if row.role in ("ceiling", "floor") else ""
-    return [f"{mark}{_escape(row.model)}{mark}", _escape(row.sampler), *values]
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _escape(text: str) -> str:
-    """Other people's text, shown as it is: no HTML, no Markdown, no end of the cell."""
-    safe = html.escape(text, quote=False)
-    for mark in "\\`*_[]|~":
-        safe = safe.replace(mark, f"\\{mark}")
-    return safe

@@ -1,9 +1,9 @@
 """From rows to pictures: reading files, colour, resizing, and rows that are decoded only when they are asked for.
 
-What is not 8-bit grey or RGB is converted: transparency is laid over white, palettes become RGB, 16-bit grey v becomes
-floor(v / 257 + 1/2), every other colour space becomes RGB. A data set is grey if all its images are, else RGB. Camera
-orientation tags are applied. Of an animation the first frame counts. ``size`` crops the longer side about the centre
-and resizes with Pillow's antialiased Lanczos filter (integer arithmetic: the same result on every machine).
+What is not 8-bit grey or RGB is converted by :func:`genzoo.images.as_8_bit`. A data set is grey if all its images are,
+else RGB. Camera orientation tags are applied. Of an animation the first frame counts. ``size`` crops the longer side
+about the centre and resizes with Pillow's antialiased Lanczos filter (integer arithmetic: the same result on every
+machine).
 """
 
 import io
@@ -22,12 +22,10 @@ from torch import Tensor
 
 from genzoo.data.rows import Rows
 from genzoo.errors import DataError
-from genzoo.images import to_uint8
+from genzoo.images import GREY, as_8_bit, to_uint8
 
 Shape = tuple[int, int, int]
 BLOCK = 256
-DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-GREY = ("1", "L", "LA", "La", *DEEP_GREY)
 NUM_NAMED = 3
 ORIENTATION = 0x0112
 
@@ -160,26 +158,12 @@ def _each_file(rows: Rows) -> Iterator[tuple[int, Any]]:
 
 def _as_array(image: Image.Image, channels: int, size: int | None) -> np.ndarray:
     """uint8 [h, w, channels]."""
-    image = _as_8_bit(image, "L" if channels == 1 else "RGB")
+    image = as_8_bit(image, "L" if channels == 1 else "RGB")
     if size is not None:
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         image = image.crop((left, top, left + side, top + side)).resize((size, size), Image.Resampling.LANCZOS)
     return np.asarray(image).reshape(image.height, image.width, channels)
-
-
-def _as_8_bit(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no range; save it with 8 bits")
-    if image.mode in DEEP_GREY:
-        deep = np.asarray(image).astype(np.int64)
-        if deep.min() < 0 or deep.max() > 0xFFFF:
-            raise ValueError("more than 16 bits a pixel; save it with 8 bits")
-        image = Image.fromarray(((deep + 128) // 257).astype(np.uint8))
-    elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
-        opaque = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(opaque, image.convert("RGBA"))
-    return image.convert(mode)
 
 
 def measure(name: str, rows: Rows, size: int | None) -> Shape:
@@ -225,7 +209,7 @@ def describe_unreadable(name: str, rows: Rows) -> str:
     for index, file in _each_file(rows):
         try:
             with _opened(file, index) as image:
-                _as_8_bit(image, "RGB")
+                as_8_bit(image, "RGB")
         except UnreadableImageError as error:
             failures.append(str(error))
     total = len(rows.train) + len(rows.test)

@@ -5,8 +5,12 @@
 >>> metrics["fd_debiased"].value, metrics["fd_debiased"].se  # doctest: +SKIP
 """
 
+from collections.abc import Mapping
+
+import torch
 from torch import Tensor
 
+from genzoo import protocols
 from genzoo.evaluation.checks import cut
 from genzoo.evaluation.extractors import (
     Extractor,
@@ -15,12 +19,13 @@ from genzoo.evaluation.extractors import (
     register_with_torch_fidelity,
 )
 from genzoo.evaluation.features import Cache, check_images, content_hash, extract, extract_cached
-from genzoo.evaluation.likelihood import likelihood
-from genzoo.evaluation.metrics import feature_metrics, size_warnings
-from genzoo.evaluation.points import KnownDensity, floors, point_metrics
+from genzoo.evaluation.likelihood import likelihoods
+from genzoo.evaluation.metrics import NO_METRICS, feature_metrics, size_warnings
+from genzoo.evaluation.points import KnownDensity, floors, kl_from, point_metrics
 from genzoo.evaluation.record import Metric, Record, comparable, read_record, seal, write_record
 from genzoo.evaluation.references import gaussian, train_subset
 from genzoo.evaluation.samples import read_images, read_points
+from genzoo.protocols import Comparison, ImageSet
 
 __all__ = [
     "Cache",
@@ -38,7 +43,8 @@ __all__ = [
     "feature_metrics",
     "floors",
     "gaussian",
-    "likelihood",
+    "kl_from",
+    "likelihoods",
     "load_extractor",
     "point_metrics",
     "read_images",
@@ -57,28 +63,47 @@ def evaluate_images(
     real: Tensor,
     *,
     extractor: Extractor | None = None,
+    train: Tensor | None = None,
     seed: int = 0,
     cache: Cache | None = None,
     strata: Tensor | None = None,
+    metrics: Mapping[str, protocols.Metric] = NO_METRICS,
 ) -> dict[str, Metric]:
-    """Every feature metric of uint8 images [n, h, w, c] against real ones, the larger set cut to the smaller's size.
+    """Every metric of uint8 images [n, h, w, c] against real ones, the larger set cut to the smaller's size.
 
     Args:
         extractor: the built-in one for this size if None.
-        seed: fixes the subset, and the halves and blocks of the Fréchet distance's bias and error.
-        cache: a dict that keeps the features of the real images, by their content, from one call to the next.
-        strata: the classes of the real images, [m], where those were drawn class by class.
+        train: images of the training split, [m, h, w, c]: the floors and the metrics of copying need them.
+        seed: fixes the subsets, and the halves and blocks of the Fréchet distance's bias and error.
+        cache: keeps the features of the real and training images, by their content, from one call to the next.
+        strata: the classes of the real images, [n], where those were drawn class by class.
+        metrics: those of plugins, by name.
 
     Raises:
-        InvalidSamples: images that are not uint8, of different or of unsuitable size, or fewer than 6.
+        InvalidSamples: images that are not uint8, of different or of unsuitable size, or fewer than 6; features that
+            are not finite.
+        PluginError: a plugin's metric has the name of one of GenZoo's.
     """
     shape = check_images(real)
     extractor = extractor or load_extractor(default_extractor(shape))
-    extractor.check_shape(check_images(fake))
-    n = min(len(fake), len(real))
-    real, strata = cut(real, n, seed), None if strata is None else cut(strata, n, seed)
-    real_features = extract_cached(real, extractor, {} if cache is None else cache)
-    return feature_metrics(extract(cut(fake, n, seed), extractor), real_features, seed=seed, strata=strata)
+    for images in (fake, real) if train is None else (fake, real, train):
+        extractor.check_shape(check_images(images))
+    n, kept = min(len(fake), len(real)), {} if cache is None else cache
+    comparison = Comparison(
+        generated=_seen(cut(fake, n, seed), extractor, {}),
+        real=_seen(cut(real, n, seed), extractor, kept),
+        train=None if train is None else _seen(train, extractor, kept),
+        seed=seed,
+    )
+    return feature_metrics(comparison, strata=None if strata is None else cut(strata, n, seed), extra=metrics)
+
+
+def _seen(images: Tensor, extractor: Extractor, cache: Cache) -> ImageSet:
+    """Images with their features, and with the classes that the extractor sees where it is a classifier."""
+    features = extract_cached(images, extractor, cache)
+    classify = getattr(extractor, "logits", None)
+    with torch.no_grad():
+        return ImageSet(images, features, classify(features) if classify else None)
 
 
 def evaluate_points(fake: Tensor, density: KnownDensity) -> dict[str, Metric]:

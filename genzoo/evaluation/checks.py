@@ -11,22 +11,24 @@ def check_rows(x: Tensor, side: str, minimum: int) -> Tensor:
     if x.dim() != 2:
         raise InvalidSamples(f"the {side} set has shape {tuple(x.shape)}; metrics take rows of numbers, [n, d]")
     if len(x) < minimum:
-        raise InvalidSamples(f"the {side} set has {len(x)} rows; it needs at least {minimum}: draw more samples")
-    num_bad = int((~x.isfinite()).any(1).sum())
+        remedy = "draw more samples" if side == "generated" else "give it more"
+        raise InvalidSamples(f"the {side} set has {len(x)} rows; it needs at least {minimum}: {remedy}")
+    # a sum that is finite proves every number finite, in a fraction of the time
+    num_bad = 0 if x.sum().isfinite() else int((~x.isfinite()).any(1).sum())
     if num_bad:
         raise InvalidSamples(
             f"{num_bad} of {len(x)} rows of the {side} set hold NaN or infinity; no metric is computed from the rest: "
-            "find out why the sampler left them"
+            "find out where they come from"
         )
     return x.double()
 
 
-def check_features(fake: Tensor, real: Tensor, minimum: int) -> tuple[Tensor, Tensor]:
+def check_features(fake: Tensor, real: Tensor, minimum: int, *, side: str = "generated") -> tuple[Tensor, Tensor]:
     """Both sets in float64; raises :class:`InvalidSamples` when they are too few, not finite or of different width."""
-    fake, real = check_rows(fake, "generated", minimum), check_rows(real, "real", minimum)
+    fake, real = check_rows(fake, side, minimum), check_rows(real, "real", minimum)
     if fake.shape[1] != real.shape[1]:
         raise InvalidSamples(
-            f"generated rows have {fake.shape[1]} columns, real rows {real.shape[1]}: extract both with one extractor"
+            f"{side} rows have {fake.shape[1]} columns, real rows {real.shape[1]}: extract both with one extractor"
         )
     return fake, real
 

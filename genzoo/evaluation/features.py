@@ -66,6 +66,8 @@ def extract_cached(images: Tensor, extractor: Extractor, cache: Cache, *, device
     """:func:`extract`, kept in ``cache`` under the hashes of the images' content and of the extractor's weights."""
     check_images(images)
     key = (content_hash(images), extractor.sha256)
-    if key not in cache:
-        cache[key] = extract(images, extractor, device=device)
-    return cache[key]
+    try:
+        return cache[key]
+    except KeyError:
+        features = cache[key] = extract(images, extractor, device=device)
+        return features

@@ -1,105 +1,196 @@
-"""The metrics of two sets of features, each with its error, its value under a perfect model and how it was made."""
+"""The metrics of one comparison, each with its error, its value under a perfect model, its floor and how it was made.
 
-import math
+The floor is what training images that the generated ones had no part in score in their place: a perfect model scores
+about as much, with this extractor and this number of images.
+"""
 
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import replace
+from types import MappingProxyType
+
+import torch
 from torch import Tensor
 
-from genzoo.evaluation.checks import check_features
-from genzoo.evaluation.frechet import Estimate, fd, fd_debiased
-from genzoo.evaluation.pairs import K_CLOSED, K_STRICT, PairStatistics, pair_statistics
+from genzoo import protocols
+from genzoo.errors import GenZooError, InvalidSamples, PluginError
+from genzoo.evaluation.checks import check_features, subset
+from genzoo.evaluation.copies import copy_metrics, split_distances, unique_share
+from genzoo.evaluation.diversity import (
+    NUM_DIRECTIONS,
+    class_distance,
+    expected_class_distance,
+    sliced_w2,
+    vendi,
+)  # fmt: skip
+from genzoo.evaluation.features import content_hash
+from genzoo.evaluation.frechet import Estimate, fd_debiased_jackknife, fd_jackknife
+from genzoo.evaluation.intervals import around, failed, of_blocks
+from genzoo.evaluation.neighbours import neighbour_metrics
+from genzoo.evaluation.pairs import K_STRICT, pair_statistics
 from genzoo.evaluation.record import Metric, measured
+from genzoo.protocols import Comparison, ImageSet, Measurement
 
-NORMAL_95 = 1.960
-STUDENT_95_OF_20 = 2.093  # 19 degrees of freedom, for 20 deleted blocks
 LOW_N = 2000
+NAMES = (
+    "fd", "fd_debiased", "fd_train", "fd_gap", "kid", "precision", "recall", "density", "coverage", "precision_k3",
+    "recall_k3", "auth_pct", "copy_rate", "nearest_train_z", "exact_duplicates", "unique", "vendi", "class_distance",
+    "sliced_w2",
+)  # fmt: skip
+NO_METRICS: Mapping[str, protocols.Metric] = MappingProxyType({})
+_floors: dict[str, dict[str, float]] = {}
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """The 95 % score interval of a share of n independent trials.
+def feature_metrics(
+    comparison: Comparison, *, strata: Tensor | None = None, extra: Mapping[str, protocols.Metric] = NO_METRICS
+) -> dict[str, Metric]:
+    """Every metric of as many generated as real images; those of copying, and the floors, where ``train`` is given.
 
-    Reference: Probable Inference, the Law of Succession, and Statistical Inference (Wilson, 1927).
-    """
-    z2 = NORMAL_95**2 / n
-    middle, half = share + z2 / 2, math.sqrt(z2 * (share * (1 - share) + z2 / 4))
-    return (max(0.0, (middle - half) / (1 + z2)), min(1.0, (middle + half) / (1 + z2)))
-
-
-def expected_coverage(num_real: int, num_fake: int, k: int = K_STRICT) -> float:
-    """Coverage of a perfect model: 1 - prod_{i < k} (N - 1 - i) / (N + M - 1 - i), exactly, whatever the distribution.
-
-    A real point is missed when its k nearest among the N - 1 other real and M generated points are all real.
-    """
-    return 1 - math.prod((num_real - 1 - i) / (num_real + num_fake - 1 - i) for i in range(k))
-
-
-def _around(estimate: Estimate, how: str, t: float, expected: float | None = None) -> Metric:
-    half = t * estimate.se
-    interval = (estimate.value - half, estimate.value + half)
-    return measured(estimate.value, "lower", how, se=estimate.se, interval=interval, expected=expected)
-
-
-def _share(inside: Tensor, how: str, given: str) -> Metric:
-    """A share of rows; its interval takes the other set's balls as given, so the rows are independent."""
-    share = inside.double().mean().item()
-    how = f"{how}; Wilson interval given the {given} balls"
-    return measured(share, "higher", how, interval=wilson(share, len(inside)))
-
-
-def _density(balls: Tensor) -> Metric:
-    """Number of real balls around a fake, over k; 1 for a perfect model, exactly."""
-    per_fake = balls.double() / K_STRICT
-    se = (per_fake.std() / math.sqrt(len(balls))).item()
-    how = f"k = {K_STRICT}, strict <; se over fakes, given the real balls"
-    half = NORMAL_95 * se
-    value = per_fake.mean().item()
-    return measured(value, "higher", how, se=se, interval=(value - half, value + half), expected=1.0)
-
-
-def _neighbours(pairs: PairStatistics) -> dict[str, Metric]:
-    strict, closed = f"k = {K_STRICT}, strict <", f"k = {K_CLOSED}, <="
-    sizes = len(pairs.covered), len(pairs.balls_around_fakes)
-    return {
-        "precision": _share(pairs.balls_around_fakes > 0, strict, "real"),
-        "recall": _share(pairs.recalled, strict, "fake"),
-        "density": _density(pairs.balls_around_fakes),
-        "coverage": measured(
-            pairs.covered.double().mean().item(), "higher", strict, expected=expected_coverage(*sizes)
-        ),
-        "precision_k3": _share(pairs.precise_k3, closed, "real"),
-        "recall_k3": _share(pairs.recalled_k3, closed, "fake"),
-    }
-
-
-def feature_metrics(fake: Tensor, real: Tensor, *, seed: int = 0, strata: Tensor | None = None) -> dict[str, Metric]:
-    """Every metric of features [n, d] against [m, d]: fd, fd_debiased, kid, precision, recall, density, coverage, ...
-
-    ``strata`` are the classes of the real rows, [m], where those were drawn class by class.
+    ``strata`` are the classes of the real images, [n], where those were drawn class by class. ``extra`` are metrics of
+    plugins by name. One that cannot be computed has failed with its reason, and the others are computed all the same.
 
     Raises:
-        InvalidSamples: fewer than 6 rows, NaN or infinity, or sets of different width.
+        InvalidSamples: fewer than 6 images, another number of real ones, NaN or infinity, features of other width.
+        PluginError: a plugin's metric has the name of one of these.
     """
-    fake, real = check_features(fake, real, K_STRICT + 1)
-    size = f"{len(fake)} generated against {len(real)} real"
-    pairs = pair_statistics(fake, real)
-    blocks = "jackknife over 20 blocks of fakes"
+    if clash := sorted(set(extra) & set(NAMES)):
+        raise PluginError(f"a plugin's metric is called {clash[0]!r}, which is GenZoo's own: give it another name")
+    _check(comparison)
+    floors = _floors_of(comparison, strata)
+    found = {name: _with_floor(metric, floors.get(name)) for name, metric in _metrics(comparison, strata).items()}
+    return found | {name: _of_plugin(name, metric, comparison) for name, metric in extra.items()}
+
+
+def size_warnings(num_generated: int, num_real: int | None = None) -> list[str]:
+    """What a reader must know when sets are small, or were cut to one size."""
+    num_real = num_generated if num_real is None else num_real
+    n, warnings = min(num_generated, num_real), []
+    if n < LOW_N:
+        warnings.append(f"low_n: {n} samples a side; the bias of fd is of order 1/N, so rank by fd_debiased")
+    if num_real != num_generated:
+        sizes = f"{num_generated} generated, {num_real} real"
+        warnings.append(f"unequal: {sizes}; a fixed random {n} of the larger are compared")
+    return warnings
+
+
+def _check(comparison: Comparison) -> None:
+    generated, real, train = comparison.generated, comparison.real, comparison.train
+    check_features(generated.features, real.features, K_STRICT + 1)
+    if len(generated) != len(real):
+        raise InvalidSamples(
+            f"{len(generated)} generated images against {len(real)} real ones: compare as many (evaluate_images does)"
+        )
+    if train is not None:
+        check_features(train.features, real.features, K_STRICT + 1, side="training")
+
+
+def _metrics(comparison: Comparison, strata: Tensor | None) -> dict[str, Metric]:
+    """All but the plugins', in the order of the record; those of copying if there are training images."""
+    generated, real, train = comparison.generated, comparison.real, comparison.train
     return {
-        "fd": _around(fd(fake, real, seed=seed), f"{size}; {blocks}", STUDENT_95_OF_20),
-        "fd_debiased": _around(
-            fd_debiased(fake, real, seed=seed, strata=strata),
-            f"2 FD_N - mean FD of two {'stratified ' if strata is not None else ''}halves; {size}; {blocks}",
-            STUDENT_95_OF_20,
-            expected=0.0,
-        ),
-        "kid": _around(
-            pairs.kernel_sums.mmd2(),
-            f"unbiased, cubic kernel, all rows; {size}; jackknife over rows",
-            NORMAL_95,
-            expected=0.0,
-        ),
-        **_neighbours(pairs),
+        **_distances(comparison, strata),
+        **_of_pairs(generated.features, real.features),
+        **({} if train is None else copy_metrics(generated, real, train)),
+        **_diversity(generated, real),
     }
 
 
-def size_warnings(n: int) -> list[str]:
-    """What a reader must know when ``n`` is small."""
-    return [] if n >= LOW_N else [f"low_n: {n} samples a side; the bias of fd is of order 1/N, so rank by fd_debiased"]
+def _size(fake: Tensor, real: Tensor) -> str:
+    return f"{len(fake)} generated against {len(real)} real"
+
+
+def _distances(comparison: Comparison, strata: Tensor | None) -> dict[str, Metric]:
+    fake, real, seed = comparison.generated.features, comparison.real.features, comparison.seed
+    size, halves = _size(fake, real), "halves" if strata is None else "stratified halves"
+    distance = fd_jackknife(fake, real, seed=seed)
+    debiased = fd_debiased_jackknife(fake, real, seed=seed, strata=strata)
+    found = {
+        "fd": of_blocks(distance, size),
+        "fd_debiased": of_blocks(debiased, f"2 FD_N - mean FD of two {halves}; {size}", expected=0.0),
+    }
+    if comparison.train is None:
+        return found
+    return found | split_distances(distance, fake, comparison.train.features, seed)
+
+
+def _of_pairs(fake: Tensor, real: Tensor) -> dict[str, Metric]:
+    pairs = pair_statistics(fake, real)
+    how = f"unbiased, cubic kernel, all rows; {_size(fake, real)}; jackknife over rows"
+    kid = around(pairs.kernel_sums.mmd2(), "lower", how, expected=0.0)
+    return {"kid": kid, **neighbour_metrics(pairs)}
+
+
+def _diversity(generated: ImageSet, real: ImageSet) -> dict[str, Metric]:
+    fake, truth = generated.features, real.features
+    found = {
+        "unique": measured(unique_share(generated.images), "higher", "share of distinct images among the generated"),
+        "vendi": _vendi(fake, truth),
+    }
+    if generated.logits is not None and real.logits is not None:
+        found["class_distance"] = _class_distance(generated.logits, real.logits)
+    how = f"{NUM_DIRECTIONS} fixed directions of the features; {_size(fake, truth)}"
+    return found | {"sliced_w2": measured(sliced_w2(fake, truth), "lower", how)}
+
+
+def _vendi(fake: Tensor, real: Tensor) -> Metric:
+    how = f"effective number of distinct images, cosine kernel; expected: the {len(real)} real ones' own"
+    try:
+        return around(vendi(fake), "higher", how, expected=vendi(real).value)
+    except InvalidSamples as error:
+        return failed("higher", how, str(error))
+
+
+def _class_distance(fake: Tensor, real: Tensor) -> Metric:
+    how = "total variation of predicted classes; se given the real images; expected: two draws of one distribution"
+    try:
+        return around(class_distance(fake, real), "lower", how, expected=expected_class_distance(fake, real))
+    except InvalidSamples as error:
+        return failed("lower", how, str(error))
+
+
+def _floors_of(comparison: Comparison, strata: Tensor | None) -> dict[str, float]:
+    """What training images score in place of the generated ones; computed once for the same images and seed."""
+    real, train = comparison.real, comparison.train
+    if train is None or len(train) < len(real):
+        return {}
+    contents = [train.features, train.images, real.features, real.images, *([] if strata is None else [strata])]
+    key = " ".join([str(comparison.seed), *map(content_hash, contents)])
+    if key not in _floors:
+        found = _measure_floors(train, real, comparison.seed, strata)
+        _floors[key] = {name: metric.value for name, metric in found.items() if metric.value is not None}
+    return _floors[key]
+
+
+def _measure_floors(train: ImageSet, real: ImageSet, seed: int, strata: Tensor | None) -> dict[str, Metric]:
+    """Of training images beside those of ``fd_train``, so that it has a floor too; of those themselves if few."""
+    n = len(real)
+    compared = subset(len(train), n, seed)
+    rest = torch.ones(len(train), dtype=torch.bool).index_fill_(0, compared, False).nonzero()[:, 0]
+    if len(rest) < n:
+        return _metrics(Comparison(_take(train, compared), real, seed=seed), strata)
+    stand_in = _take(train, rest[subset(len(rest), n, seed)])
+    beside = Comparison(stand_in, real, _take(train, compared), seed)
+    return _metrics(replace(beside, train=None), strata) | _distances(beside, strata)
+
+
+def _take(images: ImageSet, rows: Tensor) -> ImageSet:
+    return ImageSet(images.images[rows], images.features[rows], None if images.logits is None else images.logits[rows])
+
+
+def _with_floor(metric: Metric, floor: float | None) -> Metric:
+    return metric if floor is None else metric.model_copy(update={"floor": floor})
+
+
+def _of_plugin(name: str, metric: protocols.Metric, comparison: Comparison) -> Metric:
+    """What a plugin's metric found, on a copy of its own: it may write into what it is given."""
+    try:
+        found = metric(deepcopy(comparison))
+        if not isinstance(found, Measurement):
+            raise TypeError(f"it gave {type(found).__name__}, not a Measurement")
+        if found.se is None:
+            return measured(float(found.value), found.better, found.how, expected=found.expected)
+        estimate = Estimate(float(found.value), float(found.se))
+        return around(estimate, found.better, found.how, expected=found.expected)
+    except Exception as error:  # whatever it is, the other metrics stand
+        reason = str(error) if isinstance(error, GenZooError) else f"{type(error).__name__}: {error}"
+        return failed("lower", f"{name}, a plugin's metric", reason)

@@ -1,4 +1,4 @@
-"""The networks behind the built-in feature extractors: two small classifiers and one of fixed random convolutions.
+"""The networks behind the built-in feature extractors: two small classifiers and two of fixed random convolutions.
 
 Each maps uint8 images [n, c, h, w] to features [n, d] without resizing. The features of a classifier stand before the
 last non-linearity, where they are closest to normal: a rectified feature is half zeros, which no Gaussian fits.
@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-MAX_CHANNELS = 4
-
 
 def _stage(num_in: int, num_out: int) -> nn.Sequential:
     """Two convolutions with batch normalisation, then half the size."""
@@ -24,6 +22,8 @@ def _stage(num_in: int, num_out: int) -> nn.Sequential:
 
 class Classifier(nn.Module):
     """A convolutional classifier of square grey images into ten classes, read off at its ``num_features``."""
+
+    max_channels = 1
 
     def __init__(self, size: int, widths: Sequence[int], num_features: int) -> None:
         super().__init__()
@@ -44,6 +44,10 @@ class Classifier(nn.Module):
         """Logits [n, 10]."""
         return self.head(F.relu(self._embed(images)))
 
+    def logits(self, features: Tensor) -> Tensor:
+        """[n, 10] of :meth:`features`, whose standardisation is undone."""
+        return self.head(F.relu(features * self.scale + self.mean))
+
     def _embed(self, images: Tensor) -> Tensor:
         return self.embed(self.trunk(images.float() / 127.5 - 1).flatten(1))
 
@@ -56,21 +60,23 @@ class Classifier(nn.Module):
 
 
 class RandomConvolutions(nn.Module):
-    """Three random convolutions averaged over the quarters of the image: 64 features of any size, 1 to 4 channels.
+    """Three random convolutions averaged over the quarters of the image: 64 features of images of any size.
 
-    An image of c channels meets the first c input channels of the first filters, scaled to keep the variance.
+    An image of fewer than ``max_channels`` c meets the first c input channels of the first filters, scaled to keep the
+    variance.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(MAX_CHANNELS, 32, 3, padding=1)
+        self.max_channels = max_channels
+        self.first = nn.Conv2d(max_channels, 32, 3, padding=1)
         self.second = nn.Conv2d(32, 64, 3, padding=1)
         self.third = nn.Conv2d(64, 16, 3, padding=1)
 
     def features(self, images: Tensor) -> Tensor:
         """[n, 64] of uint8 [n, c, h, w]."""
         num_channels = images.shape[1]
-        weight = (MAX_CHANNELS / num_channels) ** 0.5 * self.first.weight[:, :num_channels]
+        weight = (self.max_channels / num_channels) ** 0.5 * self.first.weight[:, :num_channels]
         x = F.conv2d(images.float() / 127.5 - 1, weight, self.first.bias, padding=1)
         x = F.avg_pool2d(F.relu(x), 2, ceil_mode=True)
         x = F.avg_pool2d(F.relu(self.second(x)), 2, ceil_mode=True)
@@ -87,9 +93,31 @@ class RandomConvolutions(nn.Module):
             layer.weight.normal_(0, gain * (2 / fan_in) ** 0.5, generator=generator)
             layer.bias.data.normal_(0, 0.1, generator=generator)  # type: ignore[union-attr]
 
+    @torch.no_grad()
+    def standardise(self, images: Tensor) -> None:
+        """Whiten the last filters, so that brightness does not drown the rest: mean 0, mean variance 1 on these images.
+
+        The filters are mixed by s U diag(e + 0.1 mean(e))^(-1/2) U', where U diag(e) U' is the covariance of their
+        averages over quarters: the tenth keeps what is small from being all noise.
+        """
+        features = torch.cat([self.features(part) for part in images.split(500)]).double()
+        quarters = features.unflatten(1, (self.third.out_channels, -1)).transpose(1, 2)
+        mean = quarters.mean((0, 1))
+        values, vectors = torch.linalg.eigh(torch.cov(quarters.flatten(0, 1).T))
+        mixing = (vectors * (values + 0.1 * values.mean()).rsqrt()) @ vectors.T
+        mixing /= ((quarters - mean) @ mixing).var(0).mean().sqrt()
+        self._mix(mixing, mean)
+
+    def _mix(self, mixing: Tensor, mean: Tensor) -> None:
+        """Make the last filters f those of mixing (f - mean)."""
+        weight, bias = self.third.weight.double(), self.third.bias.double()  # type: ignore[union-attr]
+        self.third.weight.copy_(torch.einsum("ij,jkhw->ikhw", mixing, weight))
+        self.third.bias.copy_(mixing @ (bias - mean))  # type: ignore[union-attr]
+
 
 BUILT_IN: dict[str, Callable[[], Classifier | RandomConvolutions]] = {
     "cnn8": lambda: Classifier(8, (32, 64), 16),
     "cnn28": lambda: Classifier(28, (16, 48, 96), 64),
-    "rand28": RandomConvolutions,
+    "rand28": lambda: RandomConvolutions(4),
+    "rand32": lambda: RandomConvolutions(3),
 }

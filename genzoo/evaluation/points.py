@@ -1,13 +1,14 @@
 """Metrics of points in the plane whose true density is known, each beside its floor: the mean over 20 fresh draws.
 
 References: A Kernel Two-Sample Test (Gretton et al., 2012) and B-tests (Zaremba et al., 2013) for the discrepancy in
-blocks; Sliced and Radon Wasserstein Barycenters of Measures (Bonneel et al., 2015) for the sliced distance.
+blocks; Energy Statistics: A Class of Statistics Based on Distances (Székely and Rizzo, 2013); Sliced and Radon
+Wasserstein Barycenters of Measures (Bonneel et al., 2015) for the sliced distance.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Protocol
 
@@ -16,18 +17,21 @@ import torch
 from torch import Generator, Tensor
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluation.checks import check_rows
+from genzoo.evaluation.checks import check_rows, cut
 from genzoo.evaluation.frechet import Estimate
+from genzoo.evaluation.intervals import around
 from genzoo.evaluation.mmd import KernelSums
-from genzoo.evaluation.record import Better, Metric, measured
+from genzoo.evaluation.record import Better, Likelihood, Metric, measured
 
 NUM_DIRECTIONS = 512
 NUM_FLOOR_DRAWS = 20
 SHARE_OF_A_COVERED_MODE = 0.2
-MMD_BLOCK = 500
-MMD_BLOCKS_OF_A_FLOOR_DRAW = 4
+POINTS_IN_BLOCK = 500
+BLOCKS_OF_A_FLOOR_DRAW = 4
 MIN_POINTS = 10
 REFERENCE_SEED = 20_000
+NUM_ENTROPY_DRAWS = 100_000
+PairKernel = Callable[[Tensor, Tensor], Tensor]
 
 
 class KnownDensity(Protocol):
@@ -96,21 +100,41 @@ def _kernel(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> Tensor:
     return torch.stack([(square * (-0.5 / b**2)).clamp_(min=-80).exp_() for b in bandwidths]).mean(0)
 
 
-def _block_mmd2(x: Tensor, y: Tensor, bandwidths: Sequence[float]) -> Estimate:
-    xx, yy, xy = (_kernel(a, b, bandwidths) for a, b in ((x, x), (y, y), (x, y)))
-    within_x, within_y = (k.sum(1, dtype=torch.float64) - 1 for k in (xx, yy))
+def _minus_distance(x: Tensor, y: Tensor) -> Tensor:
+    """-|x - y|, [n, m] float64: points that ran far away must not overflow."""
+    square = (x[:, None, 0].double() - y[:, 0].double()).square_()
+    square += (x[:, None, 1].double() - y[:, 1].double()).square_()
+    return square.sqrt_().neg_()
+
+
+def _u_statistic(x: Tensor, y: Tensor, kernel: PairKernel) -> Estimate:
+    xx, yy, xy = (kernel(a, b) for a, b in ((x, x), (y, y), (x, y)))
+    within_x, within_y = (k.sum(1, dtype=torch.float64) - k.diagonal() for k in (xx, yy))
     return KernelSums(within_x, within_y, xy.sum(1, dtype=torch.float64), xy.sum(0, dtype=torch.float64)).mmd2()
 
 
-def mmd2(x: Tensor, y: Tensor, bandwidths: Sequence[float], *, max_blocks: int | None = None) -> Estimate:
-    """The unbiased squared MMD: a mean over disjoint blocks of 500 points, with its error (one block: a jackknife)."""
-    num_blocks = max(1, len(x) // MMD_BLOCK)
+def _in_blocks(x: Tensor, y: Tensor, kernel: PairKernel, max_blocks: int | None) -> Estimate:
+    """The mean over disjoint blocks of 500 points, with its error (one block: a jackknife)."""
+    num_blocks = max(1, len(x) // POINTS_IN_BLOCK)
     pairs = zip(x.float().tensor_split(num_blocks), y.float().tensor_split(num_blocks), strict=True)
-    blocks = [_block_mmd2(a, b, bandwidths) for a, b in islice(pairs, max_blocks)]
+    blocks = [_u_statistic(a, b, kernel) for a, b in islice(pairs, max_blocks)]
     if len(blocks) == 1:
         return blocks[0]
     values = torch.tensor([block.value for block in blocks], dtype=torch.float64)
     return Estimate(values.mean().item(), (values.std() / math.sqrt(len(values))).item())
+
+
+def mmd2(x: Tensor, y: Tensor, bandwidths: Sequence[float], *, max_blocks: int | None = None) -> Estimate:
+    """The unbiased squared MMD of [n, 2] both: a mean over disjoint blocks of 500 points, with its error."""
+    return _in_blocks(x, y, partial(_kernel, bandwidths=bandwidths), max_blocks)
+
+
+def energy_distance(x: Tensor, y: Tensor, *, max_blocks: int | None = None) -> Estimate:
+    """2 E|X - Y| - E|X - X'| - E|Y - Y'|, unbiased, of [n, 2] both: a mean over disjoint blocks of 500, with its error.
+
+    It is the squared MMD under the kernel -|x - y|, so it needs no bandwidth.
+    """
+    return _in_blocks(x, y, _minus_distance, max_blocks)
 
 
 @dataclass(frozen=True)
@@ -131,6 +155,7 @@ class _Reference:
             "mode_tv": Estimate(mode_total_variation(modes, self.density), math.nan),
             "sliced_w2": Estimate(_rms(_projections(x), self.projections), math.nan),
             "mmd2": mmd2(x, self.points, self.density.bandwidths, max_blocks=max_blocks),
+            "energy_distance": energy_distance(x, self.points, max_blocks=max_blocks),
         }
 
 
@@ -148,7 +173,7 @@ def _reference(density: KnownDensity, n: int) -> _Reference:
 def floors(density: KnownDensity, n: int) -> dict[str, float]:
     """What ``n`` points of the true density score, by metric: the mean over 20 draws with fixed seeds."""
     draws = (_draw(density, n, REFERENCE_SEED + 1 + i) for i in range(NUM_FLOOR_DRAWS))
-    scores = [_reference(density, n).scores(x, max_blocks=MMD_BLOCKS_OF_A_FLOOR_DRAW) for x in draws]
+    scores = [_reference(density, n).scores(x, max_blocks=BLOCKS_OF_A_FLOOR_DRAW) for x in draws]
     return {name: math.fsum(s[name].value for s in scores) / len(scores) for name in scores[0]}
 
 
@@ -162,15 +187,39 @@ def point_metrics(fake: Tensor, density: KnownDensity) -> dict[str, Metric]:
     if fake.shape[1] != 2:
         raise InvalidSamples(f"points have {fake.shape[1]} coordinates; the known densities are in the plane")
     scores, floor = _reference(density, len(fake)).scores(fake), floors(density, len(fake))
-    widths = ", ".join(f"{b:.3g}" for b in density.bandwidths)
+    widths, blocks = ", ".join(f"{b:.3g}" for b in density.bandwidths), f"mean over blocks of {POINTS_IN_BLOCK}"
     described: dict[str, tuple[Better, str, float | None]] = {
         "modes_covered": ("higher", "modes that hold 20 % of the good points expected of them", density.num_modes),
-        "good_points": ("higher", "share inside the true 99 % highest-density region", None),
+        "good_points": ("higher", "share inside the true 99 % highest-density region", 0.99),
         "mode_tv": ("lower", "total variation of the histogram of nearest modes", None),
         "sliced_w2": ("lower", f"{NUM_DIRECTIONS} fixed directions, against {len(fake)} draws", None),
-        "mmd2": ("lower", f"unbiased, Gaussian kernels of widths {widths}, mean over blocks of {MMD_BLOCK}", 0.0),
+        "mmd2": ("lower", f"unbiased, Gaussian kernels of widths {widths}, {blocks}", 0.0),
+        "energy_distance": ("lower", f"2 E|X - Y| - E|X - X'| - E|Y - Y'|, unbiased, {blocks}", 0.0),
     }
     return {
         name: measured(scores[name].value, better, how, se=scores[name].se, floor=floor[name], expected=expected)
         for name, (better, how, expected) in described.items()
     }
+
+
+def kl_from(
+    likelihood: Likelihood, density: KnownDensity, test: Tensor | None = None, *, seed: int = 0
+) -> Metric | None:
+    """KL(data || model) = E[-log p_model] - E[-log p_data], in nats; None where the model has no likelihood.
+
+    The first term is ``likelihood``. The second, the entropy, is the mean over the same examples, which takes most of
+    the noise out of the difference: the ``likelihood.n`` of ``test`` [m, 2] that ``seed`` chose (all, if there are as
+    many). The standard error is then a bound, the sum of both: nothing is known of how they vary together. Without
+    ``test`` the entropy comes from 100,000 fixed draws, independent of the examples.
+    """
+    if likelihood.value is None or likelihood.unit != "nats":
+        return None
+    points = _draw(density, NUM_ENTROPY_DRAWS, REFERENCE_SEED) if test is None else cut(test, likelihood.n, seed)
+    surprise, se = -density.log_prob(points.cpu()).double(), math.nan if likelihood.se is None else likelihood.se
+    entropy = Estimate(surprise.mean().item(), (surprise.std() / math.sqrt(len(surprise))).item())
+    how = f"likelihood ({likelihood.kind}) - entropy of {len(points)} "
+    if test is None:
+        se, how = math.hypot(se, entropy.se), how + "fixed draws"
+    else:
+        se, how = se + entropy.se, how + "of the same examples; se at most"
+    return around(Estimate(likelihood.value - entropy.value, se), "lower", how, expected=0.0)

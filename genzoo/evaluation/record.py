@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from genzoo.config import Regime
 from genzoo.errors import RunError
 from genzoo.files import write_text
 
@@ -63,13 +64,17 @@ def measured(
 
 
 class Likelihood(_Part):
-    """Negative log-likelihood of held-out data; numbers of different ``kind`` are never ranked together."""
+    """Negative log-likelihood of held-out data; numbers of different ``kind`` are never ranked together.
+
+    ``calls`` are rows passed through the network for each example.
+    """
 
     value: float | None
     unit: Unit
     kind: str
     se: float | None = None
     n: Count = 0
+    calls: float | None = None
     reason: str | None = None
 
 
@@ -128,7 +133,10 @@ class TrainingPart(_Part):
 
 
 class DataPart(_Part):
-    """The real side: ``n`` examples of ``split``; ``levels`` is None for points."""
+    """The real side: ``n`` examples of ``split``; ``levels`` is None for points.
+
+    ``preparation`` says what was done to images that came in another size or mode.
+    """
 
     name: str
     fingerprint: str
@@ -136,17 +144,22 @@ class DataPart(_Part):
     n: Count
     shape: tuple[int, ...]
     levels: int | None
+    preparation: str | None = None
 
 
 class SamplingPart(_Part):
-    """The generated side: rows passed through the network for each sample, seconds, the hash of the samples."""
+    """The generated side: rows passed through the network and floating-point operations for each sample, seconds,
+    megabytes, the hash of the samples.
+    """
 
     sampler: str
     options: Options
     n: Count
     seed: int
     calls_per_sample: float | None
+    flops_per_sample: float | None = None
     seconds: float | None
+    peak_memory_mb: float | None = None
     num_not_finite: Count
     sha256: str | None
 
@@ -159,8 +172,19 @@ class ExtractorPart(_Part):
     literature_comparable: bool
 
 
+class SecondOpinion(_Part):
+    """The same images seen by another extractor: the first may have been fitted to the data that it judges."""
+
+    extractor: ExtractorPart
+    metrics: dict[str, Metric]
+
+
 class Content(_Part):
-    """A record without its id; parts that a run never reached are None."""
+    """A record without its id; parts that a run never reached are None.
+
+    The first ``likelihood`` is the one that tables show. ``regime`` is what the suite asked to be equal,
+    ``regime_target`` how much of it (None: as much as the median row).
+    """
 
     schema_: Literal["genzoo.eval/1"] = Field(default="genzoo.eval/1", alias="schema")
     status: Literal["ok", "failed"]
@@ -175,7 +199,10 @@ class Content(_Part):
     extractor: ExtractorPart | None = None
     protocol: str = PROTOCOL
     metrics: dict[str, Metric] = {}
-    likelihood: Likelihood | None = None
+    beside: SecondOpinion | None = None
+    likelihood: tuple[Likelihood, ...] = ()
+    regime: Regime | None = None
+    regime_target: float | None = None
     warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -193,8 +220,7 @@ class Record(Content):
         head = f"{self.model.name} on {self.data.name}{sampler}: {self.reason or self.protocol}"
         lines = [_line(name, metric.value, metric.se, metric.reason or f"{metric.better} is better")
                  for name, metric in self.metrics.items()]  # fmt: skip
-        if (found := self.likelihood) is not None:
-            lines.append(_line(found.unit, found.value, found.se, found.reason or found.kind))
+        lines += [_line(found.unit, found.value, found.se, found.reason or found.kind) for found in self.likelihood]
         return "\n".join([head, *lines, *self.warnings])
 
 
@@ -253,6 +279,7 @@ def comparable(a: Record, b: Record) -> list[str]:
         "real examples": (a.data.n, b.data.n),
         "samples": (a.sampling and a.sampling.n, b.sampling and b.sampling.n),
         "quantiser": (a.data.levels, b.data.levels),
+        "preparation": (a.data.preparation, b.data.preparation),
         "extractor": (a.extractor and a.extractor.hash, b.extractor and b.extractor.hash),
         "protocol": (a.protocol, b.protocol),
     }

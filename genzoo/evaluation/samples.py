@@ -1,7 +1,8 @@
-"""Samples from disk: images as ``.npz`` in the layout that other evaluators read too, or a folder; points."""
+"""Samples as they come: an array or a tensor, an ``.npz`` file, a folder of pictures; and published moments."""
 
 import zipfile
-from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,83 +11,183 @@ from PIL import Image
 from torch import Tensor
 
 from genzoo.errors import InvalidSamples
+from genzoo.evaluation.features import check_images, content_hash
+from genzoo.evaluation.pictures import AS_THEY_ARE, Darkroom, Wanted, first_line, read_folder
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-MODES = {"1": "L", "L": "L", "P": "RGB", "RGB": "RGB"}
+IMAGES, POINTS = "uint8 [n, height, width, 1 or 3]", "float32 [n, 2]"
 
 
-def read_images(path: Path) -> Tensor:
-    """uint8 [n, h, w, c] of an ``.npz`` whose ``arr_0`` is that, or of all pictures in a folder, by name.
+@dataclass(frozen=True, eq=False)
+class SampleSet:
+    """Images, uint8 [n, h, w, c], or points, float [n, 2]; ``preparation`` says what was done to make them so."""
+
+    name: str
+    x: Tensor
+    preparation: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the content."""
+        return content_hash(self.x)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(channels, height, width), or (2,)."""
+        return check_images(self.x) if self.x.dim() == 4 else tuple(self.x.shape[1:])
+
+    @property
+    def labels(self) -> None:
+        """Nobody says of what class they are."""
+
+    def images(self, indices: Tensor) -> Tensor:
+        """Those at ``indices``, uint8 [n, h, w, c]."""
+        return self.x[indices]
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Mean [d] and covariance [d, d] of reference features, float64, as they are published."""
+
+    name: str
+    mu: Tensor
+    sigma: Tensor
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the content."""
+        return content_hash(torch.cat([self.mu[None], self.sigma]))
+
+
+def from_array(name: str, array: Tensor | np.ndarray, wanted: Wanted = AS_THEY_ARE) -> SampleSet:
+    """uint8 images [n, h, w, c], resized if they must be, or points [n, 2].
 
     Raises:
-        InvalidSamples: nothing there, unreadable, not uint8, mixed sizes, or channels other than grey and RGB.
+        InvalidSamples: another type or shape, other channels than are wanted, levels that are not spread over 0..255.
+    """
+    x = array.detach().cpu() if isinstance(array, Tensor) else _as_tensor(name, array)
+    if wanted.shape is not None and len(wanted.shape) == 1:
+        return SampleSet(name, _checked_points(name, x))
+    _check_pixels(name, x, wanted)
+    return as_pictures(name, x, wanted)
+
+
+def _as_tensor(name: str, array: np.ndarray) -> Tensor:
+    if array.dtype.kind not in "uif" or array.dtype.itemsize > 8:
+        raise InvalidSamples(f"{name} is an array of {array.dtype}; images are {IMAGES}, points {POINTS}")
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return torch.from_numpy(np.ascontiguousarray(native))
+
+
+def _described(x: Tensor) -> str:
+    return f"{str(x.dtype).removeprefix('torch.')} {list(x.shape)}"
+
+
+def _checked_points(name: str, x: Tensor) -> Tensor:
+    if not x.is_floating_point() or x.dim() != 2 or x.shape[1] != 2:
+        raise InvalidSamples(f"{name} is {_described(x)}; the data is a set of points: give {POINTS}")
+    return x
+
+
+def _check_pixels(name: str, x: Tensor, wanted: Wanted) -> None:
+    if x.dim() == 4 and x.dtype is not torch.uint8:
+        raise InvalidSamples(f"{name} is {_described(x)}, not uint8: quantise it first (0..255, half rounds up)")
+    if x.dim() != 4 or x.shape[3] not in (1, 3) or 0 in x.shape:
+        raise InvalidSamples(f"{name} is {_described(x)}; it must be {IMAGES}")
+    channels = None if wanted.shape is None else wanted.shape[0]
+    if channels not in (None, x.shape[3]):
+        raise InvalidSamples(
+            f"{name} has {x.shape[3]} channel{'s' * (x.shape[3] > 1)} and the data {channels}: give as many, or a "
+            "folder of pictures, which are converted"
+        )
+    levels = wanted.levels or 256
+    unspread = 1 if levels == 256 else levels - 1
+    if (largest := int(x.max())) <= unspread:
+        raise InvalidSamples(f"{name} has no pixel above {largest}: spread them over 0..255 before they become uint8")
+
+
+def as_pictures(name: str, x: Tensor, wanted: Wanted) -> SampleSet:
+    """uint8 images [n, h, w, 1 or 3] with the channels and the size that are wanted.
+
+    Raises:
+        InvalidSamples: another size, and no resizing wanted.
+    """
+    if wanted.shape is None or check_images(x) == wanted.shape:
+        return SampleSet(name, x)
+    darkroom = Darkroom(wanted, total=len(x))
+    try:
+        images = [darkroom.fit(Image.fromarray(image.squeeze(2) if x.shape[3] == 1 else image)) for image in x.numpy()]
+    except ValueError as error:
+        raise InvalidSamples(f"{name} cannot be compared: {error}; --resize bicubic resizes") from error
+    return SampleSet(name, torch.from_numpy(np.stack(images)), darkroom.told())
+
+
+def read_images(path: Path, wanted: Wanted = AS_THEY_ARE) -> SampleSet:
+    """The images of an ``.npz`` whose ``arr_0`` they are, or all pictures in a folder, by name.
+
+    Raises:
+        InvalidSamples: nothing there, unreadable, or what :func:`from_array` and :func:`read_folder` refuse.
     """
     if path.is_dir():
-        return _read_folder(path)
+        return SampleSet(path.name, *read_folder(path, wanted))
     if path.suffix != ".npz":
         raise InvalidSamples(f"{path} is neither an .npz file nor a folder of images")
-    return _read_npz(path)
+    images = from_array(str(path), _load(path, IMAGES, "arr_0")["arr_0"], wanted)
+    return replace(images, name=path.name)
 
 
-def read_points(path: Path) -> Tensor:
-    """float [n, 2] of an ``.npz`` whose ``arr_0`` is that.
+def read_points(path: Path) -> SampleSet:
+    """The points of an ``.npz`` whose ``arr_0`` they are, float [n, 2].
 
     Raises:
         InvalidSamples: nothing there, unreadable, or of another shape or type.
     """
     if path.suffix != ".npz":
-        raise InvalidSamples(f"{path} is no .npz file: points are read from arr_0, float32 [n, 2]")
-    array = _load(path, "float32 [n, 2]")
-    if array.dtype not in (np.float32, np.float64) or array.ndim != 2 or array.shape[1] != 2:
-        raise InvalidSamples(f"{path}: arr_0 is {array.dtype} {list(array.shape)}; points are float32 [n, 2]")
-    return torch.from_numpy(array)
+        raise InvalidSamples(f"{path} is no .npz file: points are read from arr_0, {POINTS}")
+    return SampleSet(
+        path.name, _checked_points(str(path), _as_tensor(str(path), _load(path, POINTS, "arr_0")["arr_0"]))
+    )
 
 
-def _read_npz(path: Path) -> Tensor:
-    array = _load(path, "uint8 [n, height, width, channels]")
-    if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] not in (1, 3) or 0 in array.shape:
+def holds_moments(path: Path) -> bool:
+    """Whether ``path`` is an ``.npz`` with ``mu`` and ``sigma``; nothing but the names in it is read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"mu.npy", "sigma.npy"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def read_moments(path: Path) -> Moments:
+    """Published reference statistics: an ``.npz`` with ``mu`` [d] and ``sigma`` [d, d].
+
+    Raises:
+        InvalidSamples: unreadable, of other shapes, not finite, or a ``sigma`` that is not symmetric.
+    """
+    arrays = _load(path, "[d] and sigma, [d, d]", "mu", "sigma")
+    mu, sigma = (_as_tensor(str(path), arrays[name]).double() for name in ("mu", "sigma"))
+    if mu.dim() != 1 or sigma.shape != (len(mu), len(mu)) or not len(mu):
         raise InvalidSamples(
-            f"{path}: arr_0 is {array.dtype} {list(array.shape)}; it must be uint8 [n, height, width, 1 or 3]"
+            f"{path}: mu is {list(mu.shape)} and sigma {list(sigma.shape)}; they must be [d] and [d, d]"
         )
-    return torch.from_numpy(array)
+    if not (mu.isfinite().all() and sigma.isfinite().all()):
+        raise InvalidSamples(f"{path}: mu or sigma holds NaN or infinity")
+    if not torch.allclose(sigma, sigma.T, rtol=1e-4, atol=1e-6 * sigma.abs().max().item()):
+        raise InvalidSamples(f"{path}: sigma is not symmetric, so it is no covariance")
+    return Moments(path.name, mu, sigma)
 
 
-def _load(path: Path, wanted: str) -> np.ndarray:
-    """``arr_0``, whatever it holds; nothing pickled is loaded."""
+def _load(path: Path, wanted: str, *names: str) -> dict[str, np.ndarray]:
+    """The arrays called so, whatever they hold; nothing pickled is loaded."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            if "arr_0" not in file.files:
+            if missing := [name for name in names if name not in file.files]:
                 found = ", ".join(file.files) or "nothing"
-                raise InvalidSamples(f"{path} holds {found}; it must hold arr_0, {wanted}")
-            return file["arr_0"]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise InvalidSamples(f"{path} cannot be read as .npz ({str(error).splitlines()[0]})") from error
-
-
-def _read_folder(folder: Path) -> Tensor:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise InvalidSamples(f"{folder} holds no images (looked for {', '.join(SUFFIXES)})")
-    images, unreadable = [], []
-    for path in paths:
-        try:
-            images.append(_read_picture(path))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            unreadable.append(f"{path.name}: {str(error).splitlines()[0]}")
-    if unreadable:
-        num_bad = len(unreadable)
-        raise InvalidSamples(f"{num_bad} of {len(paths)} images in {folder} cannot be used, first {unreadable[0]}")
-    shapes = Counter(image.shape for image in images)
-    if len(shapes) > 1:
-        found = ", ".join(f"{count} of {h}x{w}x{c}" for (h, w, c), count in shapes.most_common(3))
-        raise InvalidSamples(f"images in {folder} differ ({found}): they must share one size and number of channels")
-    return torch.from_numpy(np.stack(images))
-
-
-def _read_picture(path: Path) -> np.ndarray:
-    """uint8 [h, w, 1 or 3]; anything that would lose something on the way there (alpha, 16 bits) is refused."""
-    with Image.open(path) as picture:
-        if picture.mode not in MODES:
-            raise ValueError(f"its mode is {picture.mode}, not 8-bit grey or RGB")
-        pixels = np.asarray(picture.convert(MODES[picture.mode]))
-    return pixels[..., None] if pixels.ndim == 2 else pixels
+                raise InvalidSamples(f"{path} holds {found}; it must hold {missing[0]}, {wanted}")
+            return {name: file[name] for name in names}
+    except InvalidSamples:
+        raise
+    except Exception as error:  # what a damaged file leads numpy, zipfile and zlib to
+        raise InvalidSamples(f"{path} cannot be read as .npz ({first_line(error)})") from error

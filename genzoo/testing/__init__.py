@@ -27,8 +27,11 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from genzoo.builtin import PRETRAINED
 from genzoo.errors import PluginError, UnknownName
 from genzoo.testing.cases import Check, expect
+from genzoo.testing.extractors import extractor_checks
+from genzoo.testing.metrics import metric_checks
 from genzoo.testing.models import model_checks
 from genzoo.testing.reference import GaussianReference, MixtureReference
 from genzoo.testing.samplers import sampler_checks
@@ -43,6 +46,8 @@ _CHOOSERS: dict[str, Callable[["Zoo", str], list[Check]]] = {
     "model": model_checks,
     "trainer": trainer_checks,
     "sampler": sampler_checks,
+    "extractor": extractor_checks,
+    "metric": metric_checks,
 }
 
 
@@ -57,7 +62,7 @@ class Result:
 
 
 def checks(role: str, name: str, zoo: "Zoo | None" = None) -> list[Check]:
-    """The checks of one registered model, trainer or sampler; if it cannot be built, one check that says why."""
+    """The checks of what is registered under a name; if it cannot be built, one check that says why."""
     zoo = zoo or _load()
     try:
         return _CHOOSERS[role](zoo, name)
@@ -66,7 +71,9 @@ def checks(role: str, name: str, zoo: "Zoo | None" = None) -> list[Check]:
 
 
 def plugin_checks(plugin: str, zoo: "Zoo | None" = None) -> list[Check]:
-    """The checks of a plugin: of its import, and of everything that it registered.
+    """The checks of a plugin: of its import, and of everything that it registered; ``"genzoo"`` is GenZoo itself.
+
+    Of its own extractors the pretrained ones are left out, each a download: ``checks("extractor", name)`` has them.
 
     Raises:
         UnknownName: no such plugin.
@@ -79,7 +86,8 @@ def plugin_checks(plugin: str, zoo: "Zoo | None" = None) -> list[Check]:
     if status[plugin] != "ok":
         raise PluginError(f"plugin {plugin!r} cannot be checked: {status[plugin]}")
     owned = [(role, name) for role in _CHOOSERS for name in zoo.names(role) if zoo.owner(role, name).name == plugin]
-    return [*_import_checks(plugin), *(check for role, name in owned for check in checks(role, name, zoo))]
+    judged = [(role, name) for role, name in owned if plugin != "genzoo" or name not in PRETRAINED]
+    return [*_import_checks(plugin), *(check for role, name in judged for check in checks(role, name, zoo))]
 
 
 def check(plugin: str, zoo: "Zoo | None" = None) -> list[Result]:

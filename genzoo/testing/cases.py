@@ -57,6 +57,31 @@ def expect_close(got: Tensor, wanted: Tensor, tolerance: float, reason: str) -> 
     expect(error <= tolerance, f"{reason}: they differ by {error:.3g}, allowed is {tolerance:.3g}")
 
 
+def host_state() -> dict[str, Any]:
+    """What the host calls its own, by the name that a message gives it."""
+    numpy: Any = np.random.get_state()
+    return {
+        "torch random state": torch.get_rng_state().numpy().tobytes(),
+        "numpy random state": (numpy[1].tobytes(), numpy[2]),
+        "python random state": random.getstate(),
+        "gradient mode": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
+        "autocast": torch.is_autocast_enabled("cpu"),
+    }
+
+
+def expect_same_state(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Raise AssertionError unless the host's state, as :func:`host_state` tells it, is as before."""
+    changed = [key for key, value in before.items() if after[key] != value]
+    expect(not changed, f"it changes the host's {', '.join(changed)}")
+
+
+def seed_everything(seed: int) -> None:
+    """Every global random state, from one seed."""
+    torch.manual_seed(seed)
+    np.random.seed(seed)
+    random.seed(seed)
+
+
 def facts(shape: tuple[int, ...]) -> dict[str, int | None]:
     """What the host would know of the data: 17 grey levels for images, 10 classes."""
     return {"levels": LEVELS if is_image(shape) else None, "num_classes": NUM_CLASSES}

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genzoo.capabilities import Decoder, Density, Encoder, LowerBound, supports
+from genzoo.capabilities import Decoder, Density, Encoder, ImportanceWeighted, LowerBound, supports
 from genzoo.images import to_unit
 from genzoo.testing.cases import POINTS, ModelCase, build, expect, expect_close, normal_log_prob, shake
 from genzoo.testing.fitting import TARGET, fitted
@@ -35,12 +35,50 @@ def _expect_at_most_zero(values: Tensor, what: str) -> None:
     expect(mean <= 4 * error + 1e-4, f"{what} is {mean:.4g} +- {error:.2g} on average, which cannot be above 0")
 
 
+def importance_weights_are_consistent(case: ModelCase) -> None:
+    """[k, n] and finite; the log of the mean of 16 is on average at least the log of one.
+
+    And at most log p(x) where that is known too, at most 0 of a mass; each within 4 standard errors.
+    """
+    model, x = case.shaken(), case.examples(256)
+    weights = model.log_weights(x, 16)
+    expect(tuple(weights.shape) == (16, 256), f"log_weights returns {tuple(weights.shape)} for k = 16, not (16, 256)")
+    expect(weights.isfinite().all(), "log_weights is not finite")
+    bound = weights.double().logsumexp(0) - math.log(16)
+    _expect_at_most_zero(model.log_weights(x, 1)[0] - bound, "one log weight less the log mean of 16")
+    if model.bounds == "mass":
+        _expect_at_most_zero(bound, "the bound of log P(x)")
+    elif supports(model, (Density,)):
+        _expect_at_most_zero(bound - model.log_prob(x), "the log mean weight less log_prob(x)")
+
+
+def importance_weights_sum_to_one(case: ModelCase) -> None:
+    """The mean of 2,000 weights of each of the 81 images of 2x2 pixels and 3 levels: their sum is 1 within 0.05."""
+    torch.manual_seed(0)
+    model = shake(case.zoo.model(case.name, (1, 2, 2), {}, {"levels": 3, "num_classes": None}))
+    if model.bounds == "mass":
+        total = model.log_weights(_every_small_image(), 2000).double().exp().mean(0).sum().item()
+        expect(abs(total - 1) <= 0.05, f"the mean weights of all images sum to {total:.4f}")
+
+
+def importance_weights_integrate_to_one(case: ModelCase) -> None:
+    """After the short training, the mean of 64 weights over [-6, 6]^2 in cells of 0.1, within 0.05."""
+    model, cell = _fitted(case), 0.1
+    axis = torch.arange(-6 + cell / 2, 6, cell)
+    parts = torch.cartesian_prod(axis, axis).split(1000)
+    total = sum(model.log_weights(part, 64).double().exp().mean(0).sum().item() for part in parts) * cell**2
+    expect(abs(total - 1) <= 0.05, f"the mean weights integrate to {total:.4f}")
+
+
+def _every_small_image() -> Tensor:
+    return to_unit(torch.cartesian_prod(*[torch.arange(3)] * 4).view(-1, 2, 2, 1), 3)
+
+
 def masses_sum_to_one(case: ModelCase) -> None:
     """Over all 81 images of 2x2 pixels and 3 levels, within 1e-3."""
     torch.manual_seed(0)
     model = shake(case.zoo.model(case.name, (1, 2, 2), {}, {"levels": 3, "num_classes": None}))
-    every = torch.cartesian_prod(*[torch.arange(3)] * 4).view(-1, 2, 2, 1)
-    total = model.log_mass(to_unit(every, 3)).double().exp().sum().item()
+    total = model.log_mass(_every_small_image()).double().exp().sum().item()
     expect(abs(total - 1) <= 1e-3, f"the masses of all images sum to {total:.4f}")
 
 
@@ -84,6 +122,11 @@ def has_a_likelihood_of_points(model: Any) -> bool:
     """Whether it has a density of points, or a bound of one."""
     bounds_it = supports(model, (LowerBound,)) and model.bounds == "density"
     return model.shape == POINTS and (bounds_it or supports(model, (Density,)))
+
+
+def weighs_points(model: Any) -> bool:
+    """Whether it has importance weights of a density of points."""
+    return model.shape == POINTS and supports(model, (ImportanceWeighted,)) and model.bounds == "density"
 
 
 def is_a_bijection(model: Any) -> bool:

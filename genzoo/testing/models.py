@@ -18,6 +18,7 @@ from genzoo.capabilities import (
     Conditional,
     Density,
     Energy,
+    ImportanceWeighted,
     LowerBound,
     Mass,
     NoisyScore,
@@ -47,11 +48,15 @@ from genzoo.testing.likelihoods import (
     density_integrates_to_one,
     encode_inverts_decode,
     has_a_likelihood_of_points,
+    importance_weights_are_consistent,
+    importance_weights_integrate_to_one,
+    importance_weights_sum_to_one,
     is_a_bijection,
     likelihood_is_at_most_the_truth_s,
     log_bound_is_a_bound,
     log_prob_is_the_change_of_variables,
     masses_sum_to_one,
+    weighs_points,
 )
 
 if TYPE_CHECKING:
@@ -192,6 +197,9 @@ _CHOSEN: tuple[tuple[_Test, Callable[[Any], bool]], ...] = (
     (score_is_minus_the_slope_of_the_energy, lambda m: supports(m, (Energy,))),
     (noise_levels_are_consistent, lambda m: supports(m, (NoisyScore,))),
     (log_bound_is_a_bound, lambda m: supports(m, (LowerBound,))),
+    (importance_weights_are_consistent, lambda m: supports(m, (ImportanceWeighted,))),
+    (importance_weights_sum_to_one, lambda m: is_image(m.shape) and supports(m, (ImportanceWeighted,))),
+    (importance_weights_integrate_to_one, weighs_points),
     (masses_sum_to_one, lambda m: is_image(m.shape) and supports(m, (Mass,))),
     (density_integrates_to_one, lambda m: m.shape == POINTS and supports(m, (Density,))),
     (likelihood_is_at_most_the_truth_s, has_a_likelihood_of_points),

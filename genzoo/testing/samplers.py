@@ -9,13 +9,11 @@ model. Seeds are fixed, so a check that passes always passes.
 
 import dataclasses
 import math
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,8 +23,11 @@ from genzoo.testing.cases import (
     POINTS,
     Check,
     expect,
+    expect_same_state,
     find_model,
+    host_state,
     label,
+    seed_everything,
     shaken,
     standard_error_of_covariance,
 )
@@ -103,9 +104,7 @@ def follows_its_generator_alone(case: SamplerCase) -> None:
     """The same generator seed gives the same sample whatever the global seed; another gives another."""
     samples = []
     for global_seed, seed in ((0, 5), (1, 5), (0, 6)):
-        torch.manual_seed(global_seed)
-        np.random.seed(global_seed)
-        random.seed(global_seed)
+        seed_everything(global_seed)
         samples.append(case.states(3, seed)[-1])
     expect(torch.equal(samples[0], samples[1]), "the sample depends on more than the generator's seed")
     expect(not torch.equal(samples[0], samples[2]), "two seeds of the generator give one sample")
@@ -114,23 +113,9 @@ def follows_its_generator_alone(case: SamplerCase) -> None:
 def touches_no_global_state(case: SamplerCase) -> None:
     """Random states, gradient mode, autocast and the model's training mode are as before, at every state."""
     model = case.model()
-    before = _global_state(model)
+    before = {**host_state(), "model's training mode": model.training}
     for _ in case.zoo.sampler(case.name).steps(model, 2, torch.Generator().manual_seed(0)):
-        after = _global_state(model)
-        changed = [key for key, value in before.items() if after[key] != value]
-        expect(not changed, f"it changes the host's {', '.join(changed)}")
-
-
-def _global_state(model: Any) -> dict[str, Any]:
-    numpy: Any = np.random.get_state()
-    return {
-        "torch random state": torch.get_rng_state().numpy().tobytes(),
-        "numpy random state": (numpy[1].tobytes(), numpy[2]),
-        "python random state": random.getstate(),
-        "gradient mode": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
-        "autocast": torch.is_autocast_enabled("cpu"),
-        "model's training mode": model.training,
-    }
+        expect_same_state(before, {**host_state(), "model's training mode": model.training})
 
 
 def calls_are_counted(case: SamplerCase) -> None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from pydantic import PositiveInt
 from torch import Generator, Tensor, nn
 
-from genzoo.capabilities import Decoder, Encoder, LowerBound
+from genzoo.capabilities import Decoder, Encoder, ImportanceWeighted, LowerBound
 from genzoo.images import is_image
 from genzoo.nets import decoder, encoder
 
@@ -43,7 +43,7 @@ def log_normal(x: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     return -0.5 * ((x - mean) * torch.exp(-log_std)) ** 2 - log_std - 0.5 * math.log(2 * math.pi)
 
 
-class VAE(nn.Module, Encoder, Decoder, LowerBound):
+class VAE(nn.Module, Encoder, Decoder, LowerBound, ImportanceWeighted):
     """A variational autoencoder with a Gaussian posterior and an observation scale learned per channel.
 
     log p(x) >= E_q(z|x)[log p(x | z)] - KL(q(z | x) || N(0, I)). Images have a logistic discretised to the data's
@@ -105,13 +105,22 @@ class VAE(nn.Module, Encoder, Decoder, LowerBound):
         mean, log_std = self._posterior(x)
         z = mean + log_std.exp() * torch.randn_like(mean)
         kl = 0.5 * (mean**2 + torch.exp(2 * log_std) - 2 * log_std - 1).sum(1)
-        return self._log_likelihood(x, self.decode(z)).flatten(1).sum(1) - kl
+        return self._log_likelihood(x, z) - kl
 
-    def _log_likelihood(self, x: Tensor, mean: Tensor) -> Tensor:
-        log_scale = self._log_scale()
+    def log_weights(self, x: Tensor, k: int) -> Tensor:
+        """log p(x | z_i) + log N(z_i; 0, I) - log q(z_i | x) of k draws z_i ~ q(z | x), [k, n], in nats."""
+        mean, log_std = (part.repeat(k, 1) for part in self._posterior(x))
+        noise = torch.randn_like(mean)
+        z = mean + log_std.exp() * noise
+        log_prior_less_posterior = (0.5 * (noise**2 - z**2) + log_std).sum(1)
+        return (self._log_likelihood(x.repeat(k, *[1] * (x.dim() - 1)), z) + log_prior_less_posterior).view(k, len(x))
+
+    def _log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x | z), [n], in nats."""
+        mean, log_scale = self.decode(z), self._log_scale()
         if self.levels is None:
-            return log_normal(x, mean, log_scale)
-        return log_logistic_mass(x, mean, log_scale, self.levels)
+            return log_normal(x, mean, log_scale).flatten(1).sum(1)
+        return log_logistic_mass(x, mean, log_scale, self.levels).flatten(1).sum(1)
 
     def _log_scale(self) -> Tensor:
         return self.log_scale.clamp(min=-7.0)

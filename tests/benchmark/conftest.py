@@ -1,5 +1,6 @@
 """A made-up results folder: every family, both reference rows, a failed run and a plugin with a hostile name."""
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -29,11 +30,25 @@ def image_metrics(fd: float) -> dict[str, Metric]:
         "fd": metric(fd + 0.4, "lower", 0.05 * fd + 0.02),
         "fd_debiased": metric(fd, "lower", 0.06 * fd + 0.02, expected=0.0),
         "kid": metric(fd / 900, "lower", fd / 9000),
-        "precision": metric(0.2 + 0.7 * quality, "higher"),
+        "precision": metric(0.2 + 0.7 * quality, "higher", interval=(0.18 + 0.7 * quality, 0.22 + 0.7 * quality)),
         "recall": metric(0.1 + 0.8 * quality**0.5, "higher"),
         "density": metric(1.05 * quality, "higher"),
         "coverage": metric(0.95 * quality, "higher", expected=0.969),
+        "precision_k3": metric(0.1 + 0.7 * quality, "higher"),
+        "vendi": metric(9.0 * quality, "higher", expected=9.4),
+        "class_distance": metric(0.02 + 0.3 * (1 - quality), "lower"),
+        "fd_train": metric(fd + 0.3, "lower"),
+        "fd_gap": metric(0.1, "lower", 0.02),
+        "auth_pct": metric(0.6, "higher"),
+        "copy_rate": metric(0.011, "lower", expected=0.01),
+        "exact_duplicates": metric(0, "lower", expected=0),
     }
+
+
+def seen_beside(fd: float) -> Parts:
+    """The same images in the eyes of a second extractor."""
+    second = {"name": "rand28", "hash": "99ee88dd7766", "literature_comparable": False}
+    return {"extractor": second, "metrics": {"fd_debiased": metric(2 * fd, "lower", 0.1 * fd)}}
 
 
 def point_metrics(mmd2: float, modes: int) -> dict[str, Metric]:
@@ -70,18 +85,20 @@ def make_record(model: str, sampler: str, data: str = "digits", score: float = 1
             "plugin_version": "0.1.0",
             "options": {"width": 64},
             "parameters": {"generator": 184_321, "total": 200_000, "training": 240_000},
-            "checkpoint": "ab" * 32,
+            "checkpoint": hashlib.sha256(model.encode()).hexdigest(),
             "seed": 0,
         },
         "training": {"trainer": "default", "options": {}, "budget": "30s", "batch_size": 64, "images_seen": 40_000,
-                     "steps": 625, "seconds": 30.2, "flops": None, "peak_memory_mb": 800.0, "precision": "float32"},
+                     "steps": 625, "seconds": 30.2, "flops": 3e12, "peak_memory_mb": 800.0, "precision": "float32"},
         "data": dict(DATA[data]),
         "sampling": {"sampler": sampler, "options": {}, "n": DATA[data]["n"], "seed": 0, "calls_per_sample": 1.0,
-                     "seconds": 0.4, "num_not_finite": 0, "sha256": "cd" * 32},
+                     "flops_per_sample": 2e6, "seconds": 0.4, "peak_memory_mb": 350.0, "num_not_finite": 0,
+                     "sha256": "cd" * 32},
         "extractor": None if points else {"name": "cnn8", "hash": "1a2b3c4d5e6f", "literature_comparable": False},
         "protocol": "genzoo-eval/1",
         "metrics": point_metrics(score, 8) if points else image_metrics(score),
-        "likelihood": Likelihood(value=None, unit=UNITS[data], kind="none", reason="a GAN has none"),
+        "beside": None if points else seen_beside(score),
+        "likelihood": (Likelihood(value=None, unit=UNITS[data], kind="none", reason="a GAN has none"),),
         "warnings": [] if points else ["low_n: the test split has only 500 images"],
     }  # fmt: skip
     for path, value in changes.items():
@@ -98,19 +115,22 @@ def zoo_records(data: str) -> list[Record]:
     scale = 0.006 if data == "8gaussians" else 1.0
 
     def one(model: str, sampler: str, score: float, calls: float, seconds: float, **changes: Any) -> Record:
-        costs = {"sampling__calls_per_sample": calls, "sampling__seconds": seconds}
+        costs = {
+            "sampling__calls_per_sample": calls,
+            "sampling__flops_per_sample": 2e6 * calls,
+            "sampling__seconds": seconds,
+        }
         return make_record(model, sampler, data, scale * score, **costs, **changes)
 
-    def likelihood(value: float, kind: str) -> dict[str, Any]:
-        return {
-            "value": value,
-            "unit": "nats" if data == "8gaussians" else "bits/dim",
-            "kind": kind,
-            "se": 0.02,
-            "reason": None,
-        }
+    def likelihood(value: float, kind: str) -> tuple[Likelihood, ...]:
+        return (Likelihood(value=value, unit=UNITS[data], kind=kind, se=0.02, n=256, calls=1),)
 
-    none = {"training": None, "model__parameters": None, "sampling__calls_per_sample": None}
+    none = {
+        "training": None,
+        "model__parameters": None,
+        "sampling__calls_per_sample": None,
+        "sampling__flops_per_sample": None,
+    }
     return [
         make_record("train-vs-test", "", data, 0.05 * scale, role="ceiling", **none),
         make_record("gaussian", "", data, 9.0 * scale, role="floor", **none),
@@ -122,9 +142,17 @@ def zoo_records(data: str) -> list[Record]:
         one("realnvp", "decode", 2.9, 1, 0.5, likelihood=likelihood(3.4, "exact")),
         one("ebm", "langevin", 4.5, 60, 12, sampling__options={"num_steps": 60, "step_size": 0.1}),
         one(HOSTILE, f"</script>{HOSTILE}", 6.0, 3, 1, model__options={HOSTILE: f'"{HOSTILE}|\n*'}, warnings=[HOSTILE]),
-        make_record("broken", "decode", data, status="failed", metrics={}, extractor=None, likelihood=None,
+        make_record("broken", "decode", data, status="failed", metrics={}, extractor=None, likelihood=(),
                     reason=f"loss 'critic' is nan at step 412 {HOSTILE}"),
     ]  # fmt: skip
+
+
+def seeded(model: str, sampler: str, *scores: float, **changes: Any) -> list[Record]:
+    """One record a training seed; each is sampled with its own seed too, as a suite does."""
+    return [
+        make_record(model, sampler, score=score, **{"model__seed": seed, "sampling__seed": seed, **changes})
+        for seed, score in enumerate(scores)
+    ]
 
 
 def draw_digits(n: int, blur: float, seed: int) -> torch.Tensor:
@@ -177,6 +205,12 @@ def write_log(path: Path, names: list[str]) -> None:
 def records() -> Callable[..., Record]:
     """:func:`make_record`."""
     return make_record
+
+
+@pytest.fixture
+def seeds() -> Callable[..., list[Record]]:
+    """:func:`seeded`."""
+    return seeded
 
 
 @pytest.fixture

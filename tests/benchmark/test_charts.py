@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genzoo.benchmark.charts import by_model, colour, cost_chart, loss_chart, pareto
-from genzoo.benchmark.columns import CALLS, TRAINING
+from genzoo.benchmark.columns import Column
+from genzoo.benchmark.costs import CALLS, CHARTED, TRAINING
 from genzoo.benchmark.table import Table, build
 from genzoo.evaluation.record import Record
 
@@ -53,6 +54,43 @@ def test_the_samplings_of_one_model_are_joined_in_order_of_cost(table: Table) ->
     assert figure
     (ddpm,) = [trace for trace in figure["data"] if trace.get("name") == "ddpm"]
     assert ddpm["x"] == [10, 50, 1000] and ddpm["y"] == [1.9, 0.8, 0.75]
+
+
+def test_each_family_has_a_front_of_its_own_points(records: Records) -> None:
+    def one(model: str, plugin: str, score: float, calls: float) -> Record:
+        costs = {"sampling__calls_per_sample": calls, "model__plugin": plugin}
+        return records(model, f"{calls:g} calls", score=score, **costs)
+
+    diffusion = [one("ddpm", "diffusion", 3, 10), one("ddpm", "diffusion", 2, 50), one("edm", "diffusion", 1, 20)]
+    (table,) = build([*diffusion, one("gan", "gan", 0.9, 1)])
+    figure = cost_chart(table, CALLS)
+    assert figure
+    fronts = {
+        t["name"]: list(zip(t["x"], t["y"], strict=True)) for t in figure["data"] if "front of" in str(t.get("name"))
+    }
+    assert fronts == {"front of diffusion": [(10, 3), (20, 1)]}  # a family of one point needs no line
+
+
+def test_a_mean_over_seeds_is_drawn_with_its_interval(seeds: Callable[..., list[Record]], records: Records) -> None:
+    (table,) = build([*seeds("vae", "decode", 1.0, 2.0, 3.0), records("gan", "x", sampling__calls_per_sample=9)])
+    figure = cost_chart(table, CALLS)
+    assert figure
+    (vae,) = [trace for trace in figure["data"] if trace.get("name") == "vae"]
+    assert vae["y"] == [2.0] and vae["error_y"]["array"] == [pytest.approx(4.3027 / 3**0.5, rel=1e-4)]
+
+
+@pytest.mark.parametrize("cost", CHARTED, ids=lambda cost: cost.key)
+def test_quality_is_drawn_against_every_cost(records: Records, cost: Column) -> None:
+    more = {
+        "sampling__calls_per_sample": 9.0,
+        "sampling__flops_per_sample": 2e9,
+        "sampling__seconds": 9.0,
+        "training__flops": 9e14,
+        "training__seconds": 99.0,
+        "model__parameters": {"generator": 10**6, "total": 10**6, "training": 10**6},
+    }
+    (table,) = build([records("vae", "decode"), records("gan", "x", score=2.0, **more)])
+    assert cost_chart(table, cost)
 
 
 def test_two_runs_at_one_point_are_both_drawn(records: Records) -> None:

@@ -123,14 +123,32 @@ def test_a_click_sorts_and_a_second_one_turns_the_order_round(opened: Browser) -
 
 
 def test_reference_rows_keep_their_places_and_kinds_of_likelihood_stay_apart(opened: Browser) -> None:
-    opened.run("document.querySelectorAll('table')[1].querySelectorAll('th[scope=col] button')[8].click()")
-    roles = opened.run("return [...document.querySelectorAll('table')[1].tBodies].map(body => body.className)")
+    table, header = "document.querySelector('#table-2 table')", "[...{}.tHead.rows[0].cells]"
+    index = opened.run(f"return {header.format(table)}.findIndex((cell) => cell.textContent.includes('bits/dim'))")
+    opened.run(f"{table}.tHead.rows[0].cells[{index}].querySelector('button').click()")
+    roles = opened.run(f"return [...{table}.tBodies].map(body => body.className)")
     assert roles == ["ceiling", "model", "failed", "floor"]
     kinds = opened.run(
-        "return [...document.querySelectorAll('table')[1].querySelectorAll('tbody.model tr')]"
-        ".map(row => row.cells[8].dataset.kind).filter(Boolean)"
+        f"return [...{table}.querySelectorAll('tbody.model tr')]"
+        f".map(row => row.cells[{index}].dataset.kind).filter(Boolean)"
     )
     assert kinds == ["exact", "lower bound", "lower bound", "lower bound", "lower bound"]
+
+
+def test_one_part_of_a_table_is_shown_and_the_others_are_a_click_away(opened: Browser) -> None:
+    shown = """
+        return [...document.querySelectorAll('#table-2 .tab')].filter((tab) => tab.checkVisibility())
+            .map((tab) => tab.querySelector('h3').textContent)
+    """
+    assert opened.run(shown) == ["Fidelity and diversity"]
+    names = opened.run(
+        "return [...document.querySelectorAll('#table-2 .names label')].map((l) => l.textContent.trim())"
+    )
+    assert names == ["Fidelity and diversity", "Memorisation", "Cost", "By other tools' rules", "Likelihood"]
+    for i, name in enumerate(names):
+        opened.run("document.querySelectorAll('#table-2 .names input')[arguments[0]].click()", i)
+        assert opened.run(shown) == [name]
+        assert opened.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_no_plugin_s_name_runs_or_becomes_an_element(opened: Browser) -> None:

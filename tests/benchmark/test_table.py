@@ -4,11 +4,11 @@ import math
 import re
 from collections.abc import Callable
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from genzoo.benchmark.table import Table, build, plain
+from genzoo.benchmark.labels import plain
+from genzoo.benchmark.table import Table, build
 from genzoo.evaluation.record import Likelihood, Record, measured
 
 Records = Callable[..., Record]
@@ -69,33 +69,25 @@ def test_a_failed_run_stands_with_the_others_on_its_data(records: Records) -> No
     assert labels(table) == ["vae · decode", "gan · decode"]
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "what"),
-    [
-        ("data__fingerprint", "other", "data differs: d1 and other"),
-        ("data__split", "train", "split differs: test and train"),
-        ("data__n", 499, "real examples differs: 500 and 499"),
-        ("extractor__hash", "ffff", "extractor differs: 1a2b3c4d5e6f and ffff"),
-        ("protocol", "genzoo-eval/2", "protocol differs: genzoo-eval/1 and genzoo-eval/2"),
-    ],
-)
-def test_records_of_another_protocol_stand_in_a_table_of_their_own_that_says_why(
-    records: Records, path: str, value: object, what: str
-) -> None:
-    tables = build([records("vae", "decode"), records("gan", "decode"), records("realnvp", "decode", **{path: value})])
-    assert sorted(len(table.rows) for table in tables) == [1, 2]
-    assert f"Not comparable with another table on digits: {what}" in tables[0].notes
-    assert "Not comparable with another table on digits" in str(tables[1].notes)
-
-
-def test_bold_marks_the_best_and_what_the_errors_do_not_tell_from_it(records: Records) -> None:
+def test_bold_marks_what_nothing_beats(records: Records) -> None:
     table = scored(records, best=(1.0, 0.1), level=(1.2, 0.1), worse=(1.5, 0.1))
     assert bold(table, "fd_debiased") == ["best · decode", "level · decode"]
 
 
-def test_without_errors_only_equal_values_share_the_lead(records: Records) -> None:
-    table = scored(records, best=(1.0, None), equal=(1.0, None), worse=(1.01, None))
-    assert bold(table, "fd_debiased") == ["best · decode", "equal · decode"]
+def test_bold_needs_a_winner_not_nearness_to_the_first(records: Records) -> None:
+    """A vague value is not told from the first, and still is beaten by another that is better known."""
+    table = scored(records, first=(1.0, 0.5), sure=(1.1, 0.01), beaten=(1.3, 0.01))
+    assert bold(table, "fd_debiased") == ["first · decode", "sure · decode"]
+
+
+def test_without_an_error_nothing_leads_and_nothing_is_beaten(records: Records) -> None:
+    assert bold(scored(records, best=(1.0, None), worse=(9.0, None)), "fd_debiased") == []
+    mixed = scored(records, best=(1.0, 0.1), unknown=(0.2, None), worse=(2.0, 0.1))
+    assert bold(mixed, "fd_debiased") == ["best · decode"]
+
+
+def test_an_error_of_zero_within_one_checkpoint_is_no_error(records: Records) -> None:
+    assert bold(scored(records, best=(1.0, 0.0), worse=(9.0, 0.0)), "fd_debiased") == []
 
 
 def test_nobody_leads_alone_or_among_equals(records: Records) -> None:
@@ -118,12 +110,12 @@ def test_a_higher_precision_is_better(zoo: Zoo) -> None:
 
 def test_kinds_of_likelihood_are_never_ranked_together(records: Records) -> None:
     def of(name: str, value: float, kind: str) -> Record:
-        return records(name, "decode", likelihood=Likelihood(value=value, unit="bits/dim", kind=kind, se=0.01))
+        return records(name, "decode", likelihood=(Likelihood(value=value, unit="bits/dim", kind=kind, se=0.01),))
 
     (table,) = build([of("a", 3.0, "lower bound"), of("b", 3.5, "lower bound"), of("c", 2.0, "quadrature")])
     assert bold(table, "likelihood") == ["a · decode"]
     texts = {row.model: row.cells["likelihood"].text for row in table.rows}
-    assert texts == {"a": "≤ 3.00", "b": "≤ 3.50", "c": "≈ 2.00"}
+    assert texts == {"a": "≤ 3.00 ± 0.01", "b": "≤ 3.50 ± 0.01", "c": "≈ 2.00 ± 0.01"}
 
 
 def test_only_inception_s_distance_is_called_fid(records: Records) -> None:
@@ -147,11 +139,14 @@ def test_what_a_perfect_model_would_score_stands_beside_the_column(records: Reco
     assert {column.key: table.expected(column) for column in table.columns if table.expected(column)} == {
         "fd_debiased": "0.00",
         "coverage": "0.97",
+        "vendi": "9.40",
+        "copy_rate": "1.0 %",
+        "exact_duplicates": "0",
     }
 
 
 def test_labels_tell_the_settings_in_which_runs_of_one_name_differ(records: Records) -> None:
-    same, twenty = {"likelihood": None}, {"num_steps": 20}
+    same, twenty = {"likelihood": ()}, {"num_steps": 20}
     (table,) = build(
         [
             records("ddpm", "ddim", score=1, sampling__options={"num_steps": 10, "eta": 0.0}, **same),
@@ -203,7 +198,7 @@ def test_errors_and_reasons_are_in_the_hint(records: Records) -> None:
     gan = records("gan", "decode", metrics={**records("gan", "decode").metrics, "kid": failed})
     (table,) = build([gan, records("vae", "decode", score=2.0)])
     cells = table.rows[0].cells
-    assert cells["fd_debiased"].hint == "± 0.08 (standard error)"
+    assert cells["fd_debiased"].hint == "± 0.08 (standard error within one checkpoint)"
     assert (cells["kid"].text, cells["kid"].hint) == ("\N{EN DASH}", "the value came out as nan")
 
 

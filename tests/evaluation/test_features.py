@@ -27,9 +27,14 @@ def test_features_of_uint8_images(name: str, shape: tuple[int, ...], num_feature
     assert features.std(0).min() > 0
 
 
-@pytest.mark.parametrize("name", ["cnn8", "rand28"])
-def test_an_image_has_the_same_features_in_any_batch_and_on_any_number_of_threads(name: str) -> None:
-    images, extractor = noise(301, 8, 8, 1), load_extractor(name)
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("cnn8", (8, 8, 1)), ("cnn28", (28, 28, 1)), ("rand28", (9, 12, 3)), ("rand32", (32, 32, 3))],
+)
+def test_an_image_has_the_same_features_in_any_batch_and_on_any_number_of_threads(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    images, extractor = noise(301, *shape), load_extractor(name)
     whole = extract(images, extractor)
     alone = torch.cat([extract(image[None], extractor) for image in images[:20]])
     assert torch.allclose(alone, whole[:20], atol=2e-5)

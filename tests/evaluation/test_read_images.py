@@ -1,23 +1,54 @@
-"""Image sets from disk: what is read, and what is refused in one line."""
+"""Samples from files, folders and arrays: what is read, what is converted and said, and what is refused in one line."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluation.samples import read_images, read_points
+from genzoo.evaluation.pictures import Wanted
+from genzoo.evaluation.samples import (
+    SampleSet,
+    as_pictures,
+    from_array,
+    holds_moments,
+    read_images,
+    read_moments,
+    read_points,
+)  # fmt: skip
+
+GREY, COLOUR = Wanted((1, 8, 8), 256), Wanted((3, 8, 8), 256)
 
 
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
+def picture(folder: Path, name: str, mode: str, *, size: tuple[int, int] = (8, 8)) -> Path:
+    """A picture of noise of any mode."""
+    path = folder / name
+    if mode == "I;16":
+        Image.fromarray(noise(*size[::-1]).astype(np.uint16) * 257).save(path)
+    elif mode == "P":
+        Image.fromarray(noise(*size[::-1], 3)).quantize(200).save(path)
+    else:
+        Image.fromarray(noise(*size[::-1], 4), "RGBA").convert(mode).save(path)
+    return path
+
+
+# Files
+
+
 def test_npz(tmp_path: Path) -> None:
     images = noise(5, 8, 6, 3)
     np.savez(tmp_path / "a.npz", arr_0=images, arr_1=np.arange(5))
-    assert np.array_equal(read_images(tmp_path / "a.npz").numpy(), images)
+    found = read_images(tmp_path / "a.npz")
+    assert np.array_equal(found.x.numpy(), images)
+    assert (found.name, found.shape, found.preparation, len(found)) == ("a.npz", (3, 8, 6), (), 5)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -26,23 +57,27 @@ def test_folder_of_pictures_in_the_order_of_their_names(tmp_path: Path, channels
     for i, image in enumerate(images):
         Image.fromarray(image.squeeze()).save(tmp_path / f"{i:03d}.png")
     (tmp_path / "notes.txt").write_text("not a picture")
-    assert np.array_equal(read_images(tmp_path).numpy(), images)
+    found = read_images(tmp_path)
+    assert np.array_equal(found.x.numpy(), images) and found.preparation == ()
 
 
 def test_pictures_in_subfolders_are_found(tmp_path: Path) -> None:
     (tmp_path / "cats").mkdir()
     Image.fromarray(noise(4, 4)).save(tmp_path / "cats" / "a.PNG")
-    assert read_images(tmp_path).shape == (1, 4, 4, 1)
+    assert read_images(tmp_path).x.shape == (1, 4, 4, 1)
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((3, 8, 8, 1), np.float32), r"arr_0 is float32 \[3, 8, 8, 1\]; it must be uint8"),
-        (np.zeros((3, 8, 8), np.uint8), r"uint8 \[3, 8, 8\]"),
+        (np.zeros((3, 8, 8, 1), np.float32), r"a.npz is float32 \[3, 8, 8, 1\], not uint8: quantise it first"),
+        (np.zeros((3, 8, 8, 1), np.int64), r"int64 \[3, 8, 8, 1\], not uint8"),
+        (np.zeros((3, 8, 8, 1), np.complex64), "is an array of complex64"),
+        (np.zeros((3, 8, 8), np.uint8), r"uint8 \[3, 8, 8\]; it must be uint8 \[n, height, width, 1 or 3\]"),
         (np.zeros((3, 1, 8, 8), np.uint8), r"\[n, height, width, 1 or 3\]"),
         (np.zeros((0, 8, 8, 1), np.uint8), "must be uint8"),
         (np.array([{"a": 1}], dtype=object), "cannot be read as .npz"),
+        (np.array(["text"]), "is an array of <U4"),
     ],
 )
 def test_arrays_that_are_not_images(tmp_path: Path, array: np.ndarray, message: str) -> None:
@@ -58,50 +93,27 @@ def test_an_npz_without_arr_0(tmp_path: Path) -> None:
         read_images(tmp_path / "a.npz")
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"plain text"])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"plain text", b"\x93NUMPY\x01\x00"])
 def test_damaged_npz(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(InvalidSamples, match=r"cannot be read as \.npz"):
         read_images(tmp_path / "a.npz")
 
 
-def test_a_truncated_npz(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", arr_0=noise(50, 8, 8, 1))
-    whole = (tmp_path / "a.npz").read_bytes()
-    (tmp_path / "a.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InvalidSamples, match=r"cannot be read as \.npz"):
-        read_images(tmp_path / "a.npz")
-
-
-def test_unreadable_pictures_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
-    Image.fromarray(noise(4, 4)).save(tmp_path / "a.png")
-    for name in ("b.png", "c.png"):
-        (tmp_path / name).write_bytes(b"not a picture")
-    with pytest.raises(InvalidSamples, match=r"2 of 3 images in .* cannot be used, first b.png"):
-        read_images(tmp_path)
-
-
-def test_a_picture_cut_off(tmp_path: Path) -> None:
-    Image.fromarray(noise(64, 64)).save(tmp_path / "a.png")
-    whole = (tmp_path / "a.png").read_bytes()
-    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InvalidSamples, match="1 of 1 images"):
-        read_images(tmp_path)
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "I;16", "CMYK"])
-def test_pictures_that_would_lose_something_are_refused(tmp_path: Path, mode: str) -> None:
-    Image.new(mode, (4, 4)).save(tmp_path / ("a.tif" if mode == "CMYK" else "a.png"))
-    with pytest.raises(InvalidSamples, match=f"its mode is {mode}"):
-        read_images(tmp_path)
-
-
-def test_mixed_sizes_are_counted(tmp_path: Path) -> None:
-    for i in range(3):
-        Image.fromarray(noise(4, 4)).save(tmp_path / f"{i}.png")
-    Image.fromarray(noise(5, 4)).save(tmp_path / "9.png")
-    with pytest.raises(InvalidSamples, match="3 of 4x4x1, 1 of 5x4x1"):
-        read_images(tmp_path)
+@settings(max_examples=30, deadline=None)
+@given(cut=st.integers(0, 3000), flipped=st.integers(0, 3000))
+def test_an_npz_that_was_damaged_anywhere_is_read_as_it_was_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, cut: int, flipped: int
+) -> None:
+    path, images = tmp_path_factory.mktemp("npz") / "a.npz", noise(50, 8, 8, 1)
+    np.savez_compressed(path, arr_0=images)
+    content = bytearray(path.read_bytes())
+    content[flipped % len(content)] ^= 1
+    path.write_bytes(content[: len(content) - cut % len(content)])
+    try:
+        assert np.array_equal(read_images(path).x.numpy(), images)
+    except InvalidSamples as error:
+        assert "\n" not in str(error)
 
 
 def test_nothing_there(tmp_path: Path) -> None:
@@ -113,16 +125,201 @@ def test_nothing_there(tmp_path: Path) -> None:
         read_images(tmp_path / "absent.png")
 
 
+# Modes: every one is converted, and it is said
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix", "said"),
+    [
+        ("1", "png", ()),
+        ("L", "png", ()),
+        ("LA", "png", ("1 of 1 images laid over white",)),
+        ("I;16", "png", ("1 of 1 images from 16 to 8 bits",)),
+        ("RGB", "png", ("1 of 1 images from colour to grey (luma, ITU-R 601-2)",)),
+        ("P", "png", ("1 of 1 images from P to RGB", "1 of 1 images from colour to grey (luma, ITU-R 601-2)")),
+        ("RGBA", "png", ("1 of 1 images laid over white", "1 of 1 images from colour to grey (luma, ITU-R 601-2)")),
+        ("CMYK", "tif", ("1 of 1 images from CMYK to RGB", "1 of 1 images from colour to grey (luma, ITU-R 601-2)")),
+        ("YCbCr", "jpg", ("1 of 1 images from colour to grey (luma, ITU-R 601-2)",)),
+    ],
+)
+def test_pictures_of_any_mode_become_grey_where_grey_is_wanted(
+    tmp_path: Path, mode: str, suffix: str, said: tuple[str, ...]
+) -> None:
+    picture(tmp_path, f"a.{suffix}", mode)
+    found = read_images(tmp_path, GREY)
+    assert found.x.shape == (1, 8, 8, 1) and found.x.dtype is torch.uint8
+    assert found.preparation == said
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "RGB", "P", "RGBA", "CMYK"])
+def test_pictures_of_any_mode_become_colour_where_colour_is_wanted(tmp_path: Path, mode: str) -> None:
+    picture(tmp_path, "a.tif" if mode == "CMYK" else "a.png", mode)
+    found = read_images(tmp_path, COLOUR)
+    assert found.x.shape == (1, 8, 8, 3)
+    repeated = "1 of 1 images from grey to three equal channels" in found.preparation
+    assert repeated == (mode in ("1", "L", "LA", "I;16"))
+
+
+def test_transparency_is_laid_over_white(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8, 4), np.uint8)
+    pixels[..., 3] = np.linspace(0, 255, 8).astype(np.uint8)  # black, from clear on the left to solid on the right
+    Image.fromarray(pixels, "RGBA").save(tmp_path / "a.png")
+    row = read_images(tmp_path, COLOUR).x[0, 0, :, 0].int()
+    assert torch.equal(row, 255 - torch.linspace(0, 255, 8).int())
+
+
+def test_sixteen_bits_are_rounded_to_eight(tmp_path: Path) -> None:
+    deep = np.array([[0, 128, 129, 257, 65535, 65406, 385, 386]] * 8, np.uint16)
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    assert read_images(tmp_path, GREY).x[0, 0, :, 0].tolist() == [0, 0, 1, 1, 255, 254, 1, 2]
+
+
+def test_equal_channels_are_one_without_loss(tmp_path: Path) -> None:
+    image = noise(8, 8)
+    Image.fromarray(np.repeat(image[..., None], 3, 2)).save(tmp_path / "a.png")
+    found = read_images(tmp_path, GREY)
+    assert np.array_equal(found.x[0, ..., 0].numpy(), image)
+    assert found.preparation == ("1 of 1 images from three equal channels to grey",)
+
+
+def test_a_camera_s_orientation_is_applied(tmp_path: Path) -> None:
+    image, exif = Image.fromarray(noise(8, 8)), Image.Exif()
+    exif[0x0112] = 3  # upside down
+    image.save(tmp_path / "a.png", exif=exif)
+    found = read_images(tmp_path, GREY)
+    assert np.array_equal(found.x[0, ..., 0].numpy(), noise(8, 8)[::-1, ::-1])
+    assert found.preparation == ("1 of 1 images turned upright",)
+
+
+def test_what_is_measured_against_may_mix_grey_and_colour_but_not_sizes(tmp_path: Path) -> None:
+    picture(tmp_path, "a.png", "L")
+    picture(tmp_path, "b.png", "RGB")
+    assert read_images(tmp_path).x.shape == (2, 8, 8, 3)
+    picture(tmp_path, "c.png", "RGB", size=(9, 8))
+    with pytest.raises(InvalidSamples, match="2 of 8x8x3, 1 of 8x9x3") as error:
+        read_images(tmp_path)
+    assert "must have one size" in str(error.value)
+
+
+# Sizes: resized with antialiasing, and it is said
+
+
+@pytest.mark.parametrize("name", ["bicubic", "lanczos", "bilinear", "box"])
+def test_another_size_is_resized_as_pillow_does_it(tmp_path: Path, name: str) -> None:
+    picture(tmp_path, "a.png", "L", size=(20, 12))
+    with Image.open(tmp_path / "a.png") as image:
+        expected = np.asarray(image.resize((8, 8), getattr(Image.Resampling, name.upper())))
+    found = read_images(tmp_path, Wanted((1, 8, 8), 256, name))
+    assert np.array_equal(found.x[0, ..., 0].numpy(), expected)
+    assert found.preparation == (f"1 of 1 images resized to 8x8 ({name}, antialiased)",)
+
+
+def test_a_checkerboard_made_small_is_grey_because_the_filter_is_antialiased() -> None:
+    board = np.indices((64, 64)).sum(0) % 2 * 255
+    small = from_array("board", board.astype(np.uint8)[None, ..., None], GREY).x
+    assert small.min() >= 125 and small.max() <= 130
+
+
+def test_mixed_sizes_all_become_the_size_that_is_wanted(tmp_path: Path) -> None:
+    for i, size in enumerate([(8, 8), (16, 8), (5, 5)]):
+        picture(tmp_path, f"{i}.png", "RGB", size=size)
+    found = read_images(tmp_path, COLOUR)
+    assert found.x.shape == (3, 8, 8, 3)
+    assert found.preparation == ("2 of 3 images resized to 8x8 (bicubic, antialiased)",)
+
+
+def test_another_size_is_refused_where_nothing_may_be_resized(tmp_path: Path) -> None:
+    picture(tmp_path, "a.png", "L", size=(9, 8))
+    with pytest.raises(InvalidSamples, match=r"1 of 1 images in .* cannot be used, first a.png: it is 9x8, not 8x8"):
+        read_images(tmp_path, Wanted((1, 8, 8), 256, "none"))
+    with pytest.raises(InvalidSamples, match="x cannot be compared: it is 9x8, not 8x8; --resize bicubic resizes"):
+        from_array("x", noise(2, 8, 9, 1), Wanted((1, 8, 8), 256, "none"))
+
+
+# Pictures that cannot be read
+
+
+def test_an_unreadable_picture_in_the_middle_of_a_folder_is_named(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "d.png"):
+        picture(tmp_path, name, "L")
+    (tmp_path / "c.png").write_bytes(b"not a picture")
+    with pytest.raises(InvalidSamples, match=r"1 of 4 images in .* cannot be used, first c.png: not an image"):
+        read_images(tmp_path, GREY)
+
+
+def test_unreadable_pictures_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    picture(tmp_path, "a.png", "L")
+    for name in ("sub/b.png", "sub/c.png"):
+        (tmp_path / name).write_bytes(b"not a picture")
+    with pytest.raises(InvalidSamples, match=r"2 of 3 images in .* cannot be used, first sub/b.png: not an image"):
+        read_images(tmp_path)
+
+
+def test_a_picture_cut_off(tmp_path: Path) -> None:
+    Image.fromarray(noise(64, 64)).save(tmp_path / "a.png")
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InvalidSamples, match="1 of 1 images"):
+        read_images(tmp_path)
+
+
+def test_floating_point_pixels_are_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tif")
+    with pytest.raises(InvalidSamples, match="floating-point pixels have no range"):
+        read_images(tmp_path)
+
+
+# Arrays and tensors
+
+
+def test_a_tensor_and_an_array_are_the_same_samples() -> None:
+    images = noise(4, 8, 8, 1)
+    ours, theirs = from_array("x", torch.from_numpy(images), GREY), from_array("x", images, GREY)
+    assert torch.equal(ours.x, theirs.x) and ours.sha256 == theirs.sha256
+    assert from_array("x", images[::2], GREY).x.shape == (2, 8, 8, 1)  # any strides
+
+
+def test_one_channel_against_three_is_refused_of_arrays() -> None:
+    with pytest.raises(InvalidSamples, match="x has 1 channel and the data 3: give as many"):
+        from_array("x", noise(4, 8, 8, 1), COLOUR)
+    with pytest.raises(InvalidSamples, match="x has 3 channels and the data 1"):
+        from_array("x", torch.from_numpy(noise(4, 8, 8, 3)), GREY)
+
+
+@pytest.mark.parametrize(("levels", "largest"), [(256, 1), (256, 0), (17, 16), (2, 1), (None, 1)])
+def test_levels_that_were_not_spread_over_the_range_are_refused(levels: int | None, largest: int) -> None:
+    images = np.full((4, 8, 8, 1), largest, np.uint8)
+    with pytest.raises(InvalidSamples, match=f"x has no pixel above {largest}: spread them over 0..255"):
+        from_array("x", images, Wanted((1, 8, 8), levels))
+    images[0, 0, 0, 0] = 255
+    assert len(from_array("x", images, Wanted((1, 8, 8), levels))) == 4
+
+
+def test_what_is_drawn_becomes_pictures_of_the_wanted_kind() -> None:
+    x = torch.from_numpy(noise(3, 16, 16, 3))
+    found = as_pictures("x", x, GREY)
+    assert found.x.shape == (3, 8, 8, 1) and len(found.preparation) == 2
+    assert as_pictures("x", x, Wanted((3, 16, 16))).x is x
+
+
+# Points
+
+
 def test_points(tmp_path: Path) -> None:
     points = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
     np.savez(tmp_path / "a.npz", arr_0=points)
-    assert np.array_equal(read_points(tmp_path / "a.npz").numpy(), points)
+    found = read_points(tmp_path / "a.npz")
+    assert np.array_equal(found.x.numpy(), points) and found.shape == (2,)
 
 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((3, 8, 8, 1), np.uint8), r"arr_0 is uint8 \[3, 8, 8, 1\]; points are float32 \[n, 2\]"),
+        (
+            np.zeros((3, 8, 8, 1), np.uint8),
+            r"is uint8 \[3, 8, 8, 1\]; the data is a set of points: give float32 \[n, 2",
+        ),
         (np.zeros((3, 3), np.float32), r"float32 \[3, 3\]"),
         (np.zeros((3, 2), np.int64), r"int64 \[3, 2\]"),
         (np.array([{"a": 1}], dtype=object), "cannot be read as .npz"),
@@ -132,3 +329,45 @@ def test_arrays_that_are_not_points(tmp_path: Path, array: np.ndarray, message: 
     np.savez(tmp_path / "a.npz", arr_0=array)
     with pytest.raises(InvalidSamples, match=message):
         read_points(tmp_path / "a.npz")
+
+
+def test_points_are_in_an_npz_only(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSamples, match=r"is no \.npz file: points are read from arr_0"):
+        read_points(tmp_path)
+
+
+# Published moments
+
+
+def moments(path: Path, mu: np.ndarray, sigma: np.ndarray) -> Path:
+    np.savez(path, mu=mu, sigma=sigma)
+    return path
+
+
+def test_published_moments_are_recognised_and_read(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 4))
+    path = moments(tmp_path / "m.npz", rows.mean(0), np.cov(rows.T))
+    np.savez(tmp_path / "images.npz", arr_0=noise(2, 4, 4, 1))
+    assert holds_moments(path) and not holds_moments(tmp_path / "images.npz") and not holds_moments(tmp_path)
+    found = read_moments(path)
+    assert found.mu.dtype is torch.float64 and np.allclose(found.sigma.numpy(), np.cov(rows.T), atol=0)
+    assert found.sha256 != read_moments(moments(tmp_path / "n.npz", rows.mean(0) + 1, np.cov(rows.T))).sha256
+
+
+@pytest.mark.parametrize(
+    ("mu", "sigma", "message"),
+    [
+        (np.zeros(3), np.eye(4), r"mu is \[3\] and sigma \[4, 4\]; they must be \[d\] and \[d, d\]"),
+        (np.zeros((3, 3)), np.eye(3), r"mu is \[3, 3\]"),
+        (np.array([0, np.nan]), np.eye(2), "holds NaN or infinity"),
+        (np.zeros(2), np.array([[1.0, 2.0], [0.0, 1.0]]), "sigma is not symmetric"),
+    ],
+)
+def test_moments_that_are_none_are_refused(tmp_path: Path, mu: np.ndarray, sigma: np.ndarray, message: str) -> None:
+    with pytest.raises(InvalidSamples, match=message):
+        read_moments(moments(tmp_path / "m.npz", mu, sigma))
+
+
+def test_samples_are_images_by_index_without_classes() -> None:
+    samples = SampleSet("x", torch.from_numpy(noise(5, 4, 4, 1)))
+    assert torch.equal(samples.images(torch.tensor([3, 1])), samples.x[[3, 1]]) and samples.labels is None

@@ -36,7 +36,10 @@ CONTENT: dict[str, Any] = {
     },
     "extractor": {"name": "cnn8", "hash": "1a2b", "literature_comparable": False},
     "metrics": {"fd": measured(1.5, "lower", "how", se=0.1, interval=(1.3, 1.7))},
-    "likelihood": {"value": 3.4, "unit": "bits/dim", "kind": "exact", "se": 0.02, "n": 256, "reason": None},
+    "likelihood": [
+        {"value": 3.4, "unit": "bits/dim", "kind": "exact", "se": 0.02, "n": 256, "calls": 1, "reason": None},
+        {"value": 3.5, "unit": "bits/dim", "kind": "lower bound (variational)", "se": None, "n": 256},
+    ],
     "warnings": ["low_n: 500 samples a side"],
 }  # fmt: skip
 
@@ -56,10 +59,26 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_a_failed_run_needs_little(tmp_path: Path) -> None:
     failed = record(
         status="failed", reason="loss is nan at step 4", training=None, sampling=None, extractor=None, metrics={},
-        likelihood=None, warnings=[],
+        likelihood=[], warnings=[],
     )  # fmt: skip
     write_record(tmp_path / "record.json", failed)
     assert read_record(tmp_path / "record.json").reason == "loss is nan at step 4"
+
+
+def test_as_text_it_has_a_line_for_every_number() -> None:
+    text = " ".join(str(record()).split())
+    assert text.startswith("realnvp on digits, 500 samples by decode: genzoo-eval/1")
+    for part in ("fd 1.5 ± 0.1", "3.4 ± 0.02 exact", "3.5", "lower bound", "low_n: 500"):
+        assert part in text
+
+
+def test_metrics_of_a_second_extractor_stand_beside(tmp_path: Path) -> None:
+    beside = {"extractor": {**CONTENT["extractor"], "name": "rand28"}, "metrics": CONTENT["metrics"]}
+    written = record(beside=beside, regime="equal-calls")
+    write_record(tmp_path / "record.json", written)
+    assert read_record(tmp_path / "record.json").beside.extractor.name == "rand28"
+    with pytest.raises(ValidationError):
+        record(regime="equal-luck")
 
 
 def test_the_id_is_the_content() -> None:

@@ -11,7 +11,9 @@ from torch import nn
 from torch.optim import Adam
 
 from genzoo.capabilities import Decoder, Density, Encoder, Score, as_score
+from genzoo.errors import InvalidSamples
 from genzoo.hookspecs import hookimpl
+from genzoo.protocols import Measurement
 from genzoo.testing import checks
 from genzoo.zoo import Zoo
 
@@ -86,8 +88,34 @@ class OfToyAlone(Protocol):
     def toy(self, x): ...
 
 
-def zoo_with(*, model: Any = Affine, trainer: Any = Likelihood, sampler: Any = Draw) -> Zoo:
-    """A zoo of one plugin, ``toy``, whose model is ``toy``, trainer ``likelihood`` and sampler ``draw``."""
+class Means(nn.Module):
+    """The mean of every channel, of images of any size: sound."""
+
+    sha256, batch_size = "0123456789abcdef" * 4, 10
+
+    def check_shape(self, shape):
+        if min(shape) < 1:
+            raise InvalidSamples("no pixels")
+
+    def features(self, images):
+        return images.float().mean((2, 3)) / 255
+
+
+def brightness_gap(comparison):
+    """|mean level of the generated - mean level of the real images|: sound."""
+    generated, real = (side.images.double().mean().item() for side in (comparison.generated, comparison.real))
+    return Measurement(abs(generated - real), "lower", "mean levels")
+
+
+def zoo_with(
+    *,
+    model: Any = Affine,
+    trainer: Any = Likelihood,
+    sampler: Any = Draw,
+    extractor: Any = Means,
+    metric: Any = lambda: brightness_gap,
+) -> Zoo:
+    """A zoo of one plugin, ``toy``: ``toy`` trained by ``likelihood``, sampled by ``draw``; ``means`` and ``gap``."""
 
     class Plugin:
         @hookimpl
@@ -101,6 +129,14 @@ def zoo_with(*, model: Any = Affine, trainer: Any = Likelihood, sampler: Any = D
         @hookimpl
         def genzoo_samplers(self) -> Mapping[str, Any]:
             return {"draw": sampler}
+
+        @hookimpl
+        def genzoo_extractors(self) -> Mapping[str, Any]:
+            return {"means": extractor}
+
+        @hookimpl
+        def genzoo_metrics(self) -> Mapping[str, Any]:
+            return {"gap": metric}
 
     zoo = Zoo()
     zoo.register(Plugin(), "toy")

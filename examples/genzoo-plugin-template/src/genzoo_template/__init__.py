@@ -16,3 +16,13 @@ def genzoo_trainers() -> dict[str, Factory]:
 @hookimpl
 def genzoo_samplers() -> dict[str, Factory]:
     return {"ancestral-mixture": "genzoo_template.sampler:AncestralMixture"}
+
+
+@hookimpl
+def genzoo_extractors() -> dict[str, Factory]:
+    return {"radial-spectrum": "genzoo_template.extractor:RadialSpectrum"}
+
+
+@hookimpl
+def genzoo_metrics() -> dict[str, Factory]:
+    return {"sharpness-gap": "genzoo_template.metric:SharpnessGap"}
