@@ -1,5 +1,6 @@
 """Anything can be scored: runs, files, folders, tensors, splits of data sets, pipelines, against any of them."""
 
+import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -68,9 +69,12 @@ def evaluate(
     judging = Judging(extractor_weights, beside, likelihood_images, likelihood == "full")
     asked = {"sampler": sampler, "options": dict(options or {}), "num_samples": num_samples, "seed": seed}
     request = checked(SampleConfig, {**asked, "extractor": extractor}, "genzoo.evaluate")
+    for source in (samples, against, extractor_weights):
+        _check_path(source)
     if isinstance(samples, str | Path) and (Path(samples) / CONFIG).is_file():
         samples = Run.open(samples)
     if isinstance(samples, Run):
+        _check_lookers(samples.data.shape, request, judging)
         return samples.score(request, judging, _other_than_own(samples, data, against, size))
     return _scored(samples, _standard(data, against, size), request, judging, resize)
 
@@ -78,6 +82,28 @@ def evaluate(
 def _check_choice(name: str, value: str, allowed: Collection[str]) -> None:
     if value not in allowed:
         raise InvalidConfig(f"{name} {value!r} is unknown (allowed: {', '.join(allowed)})")
+
+
+def _check_path(source: "Run | Source | None") -> None:
+    """What the file system does not even look for, such as a name of 300 characters, is nowhere."""
+    if isinstance(source, str | Path):
+        try:
+            (Path(source) / CONFIG).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            told = f"{reprlib.repr(str(source))} cannot be opened ({reason}): give another path"
+            raise InvalidSamples(told) from error
+
+
+def _check_lookers(shape: tuple[int, ...] | None, request: SampleConfig, judging: Judging) -> None:
+    """Points are measured as they are: an extractor that nobody would use is not ignored in silence."""
+    if shape is None or is_image(shape):
+        return
+    for name in (request.extractor, judging.beside, judging.extractor_weights):
+        if name is not None:
+            raise InvalidConfig(f"points have no features, they are measured as they are: leave out '{name}'")
 
 
 def _other_than_own(run: Run, data: str | None, against: Source | None, size: int | None) -> Standard | None:
@@ -108,12 +134,13 @@ def opposite(source: Source) -> Standard:
         data, split = open_split(str(source))
         return standards.of_data(data, split or "test")
     if holds_moments(path):
-        return standards.Published(read_moments(path))
+        return standards.Published(path.name, read_moments(path))
     return standards.of_samples(read_images(path, AS_THEY_ARE))
 
 
 def _scored(samples: Source, standard: Standard, request: SampleConfig, judging: Judging, resize: str) -> Record:
     zoo, shape = Zoo.load(), standard.wanted.shape
+    _check_lookers(shape, request, judging)
     panel = judging.panel(zoo, _extractor(shape, request.extractor)) if shape or request.extractor else None
     sampled = read(samples, replace(standard.wanted, resize=resize), request, standard.num_samples)
     return scoring.score_samples(

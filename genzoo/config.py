@@ -166,9 +166,19 @@ def train_id(config: TrainConfig, fingerprint: str, plugin_versions: Mapping[str
     return f"{slug(config.model)}-{slug(config.data)}-{digest}"
 
 
-def sample_id(config: SampleConfig, train: str, protocol: str, plugin_versions: Mapping[str, str]) -> str:
-    """The name of a sample set's folder, such as ``ddim-5e6f7a8b``; ``train`` is its :func:`train_id`."""
-    digest = _digest(config.model_dump(mode="json"), train, protocol, dict(plugin_versions))
+def sample_id(
+    config: SampleConfig,
+    train: str,
+    protocol: str,
+    plugin_versions: Mapping[str, str],
+    judged: Mapping[str, Any] | None = None,
+) -> str:
+    """The name of a sample set's folder, such as ``ddim-5e6f7a8b``; ``train`` is its :func:`train_id`.
+
+    ``judged`` is what was asked of its judges beyond the usual.
+    """
+    unusual = [dict(judged)] if judged else []
+    digest = _digest(config.model_dump(mode="json"), train, protocol, dict(plugin_versions), *unusual)
     return f"{slug(config.sampler or 'default')}-{digest}"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,11 +13,19 @@ from genzoo.errors import FolderInUse, StorageError
 
 def check_writable(folder: Path) -> None:
     """Raise :class:`FolderInUse` where ``folder`` is a file, is below one, or may not be written to; makes nothing."""
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    nearest = next(path for path in (folder, *folder.parents) if is_there(path))
     if not nearest.is_dir():
         raise FolderInUse(f"{nearest} is a file: give another --out")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise FolderInUse(f"{nearest} may not be written to: give another --out")
+
+
+def is_there(path: Path) -> bool:
+    """Raises :class:`FolderInUse` where no such file can be, such as one with a name of 300 characters."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise FolderInUse(f"{reprlib.repr(str(path))} is no path ({error.strerror}): give another --out") from error
 
 
 def write_atomically(path: Path, content: bytes) -> None:

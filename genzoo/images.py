@@ -1,10 +1,14 @@
 """Between numbers and pictures: the one map from levels to [-1, 1], the one quantiser back, modes, sample grids."""
 
+from functools import cache
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+"""What is opened as a picture, whatever its suffix: PostScript, for one, is a program that would be run."""
 DEEP_GREY = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 GREY = ("1", "L", "LA", "La", *DEEP_GREY)
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
@@ -41,6 +45,18 @@ def to_uint8(levels_nhwc: Tensor, levels: int) -> Tensor:
 def quantise(x: Tensor, levels: int) -> Tensor:
     """Model output [n, c, h, w] in [-1, 1] as uint8 pictures [n, h, w, c], rounded to the data's own levels."""
     return to_uint8(to_levels(x, levels), levels)
+
+
+def on_levels(pixels: np.ndarray, levels: int) -> np.ndarray:
+    """uint8 pictures of any shape rounded to L levels spread over 0..255; what lies on them stays as it is."""
+    return _nearest(levels)[pixels]
+
+
+@cache
+def _nearest(levels: int) -> np.ndarray:
+    """The nearest of the levels to each of 0..255."""
+    greys = torch.arange(256, dtype=torch.uint8).view(1, 1, 256, 1)
+    return quantise(to_unit(greys, 256), levels).flatten().numpy()
 
 
 def as_8_bit(image: Image.Image, mode: str) -> Image.Image:

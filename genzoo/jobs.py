@@ -6,7 +6,7 @@
     RUN/log.jsonl            losses and rates, a hundred lines
     RUN/checkpoint/          to resume
     RUN/model.safetensors    the averaged weights: the run is finished when it stands
-    RUN/training.json        what it cost
+    RUN/training.json        what it cost, and on which machine
 """
 
 from collections.abc import Mapping
@@ -28,6 +28,7 @@ from genzoo.errors import FolderInUse, RunError, UnknownName
 from genzoo.files import check_writable, write_atomically, write_json, write_text
 from genzoo.processes import this_process
 from genzoo.protocols import Sampler, Trainer
+from genzoo.provenance import machine
 from genzoo.training import Upkeep, check, fit
 from genzoo.zoo import Zoo
 
@@ -99,7 +100,7 @@ def execute(job: Job, folder: Path, upkeep: Upkeep | None = None) -> None:
     done = fit(job.model, job.trainer, job.data.train, job.config, folder, upkeep)
     if state.is_main_process:
         cost = {key: value for key, value in vars(done).items() if key != "model"}
-        write_json(folder / COST, cost)
+        write_json(folder / COST, {**cost, **machine()})
         weights = done.model.state_dict()  # cloned below, because tied ones share memory
         copies = {name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
         write_atomically(folder / WEIGHTS, save(copies))

@@ -5,11 +5,12 @@ import platform
 import subprocess
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import genzoo
-from genzoo.evaluation.record import Code, Environment
+from genzoo.evaluation.record import Code, Environment, Record
 
 
 def version() -> str:
@@ -37,11 +38,32 @@ def environment(precision: str) -> Environment:
         python=platform.python_version(),
         torch=torch.__version__,
         diffusers=_installed("diffusers"),
-        cpu=_cpu(),
-        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        threads=torch.get_num_threads(),
         precision=precision,
+        **machine(),
     )
+
+
+def machine() -> dict[str, Any]:
+    """What seconds and megabytes depend on: ``cpu``, ``gpu`` and ``threads`` of this process."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"cpu": _cpu(), "gpu": gpu, "threads": torch.get_num_threads()}
+
+
+def sampled_on(record: Record) -> str:
+    """The machine that drew and evaluated."""
+    return _named(record.environment.gpu or record.environment.cpu, record.environment.threads)
+
+
+def trained_on(record: Record) -> str:
+    """The machine that trained; that of the evaluation where the training did not note its own."""
+    training = record.training
+    if training is None or training.cpu is None or training.threads is None:
+        return sampled_on(record)
+    return _named(training.gpu or training.cpu, training.threads)
+
+
+def _named(processor: str, threads: int) -> str:
+    return f"{processor}, {threads} thread{'s' if threads != 1 else ''}"
 
 
 def _installed(package: str) -> str | None:

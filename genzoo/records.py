@@ -165,7 +165,13 @@ def named(name: str, options: Mapping[str, Any] | None = None, seed: int | None 
 def split_part(data: Data, split: str, n: int) -> DataPart:
     """``n`` examples of one split of a data set."""
     return DataPart(
-        name=data.name, fingerprint=data.fingerprint, split=split, n=n, shape=data.shape, levels=data.levels
+        name=data.name,
+        fingerprint=data.fingerprint,
+        split=split,
+        n=n,
+        shape=data.shape,
+        levels=data.levels,
+        preprocessing=data.preprocessing,
     )
 
 

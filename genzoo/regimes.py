@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from genzoo.config import Budget, Regime
+from genzoo.errors import InvalidConfig
 from genzoo.evaluation.record import Record
+from genzoo.provenance import trained_on
 
 TOLERANCE = 0.05
 
@@ -98,20 +100,18 @@ def _broken(
 
 
 def _budget_in_seconds(record: Record) -> bool:
-    return record.training is not None and Budget.parse(record.training.budget).unit == "seconds"
+    try:
+        return record.training is not None and Budget.parse(record.training.budget).unit == "seconds"
+    except InvalidConfig:  # somebody else's record
+        return False
 
 
 def _elsewhere(records: Sequence[Record]) -> dict[str, str]:
-    """Records of another machine than most: seconds cannot be compared."""
-    machines = {record.id: _machine(record) for record in records}
+    """Records that were trained on another machine than most: seconds cannot be compared."""
+    machines = {record.id: trained_on(record) for record in records}
     usual = Counter(machines.values()).most_common(1)
     return {
-        name: f"made on {machine}, most of the table on {usual[0][0]}: equal-training in seconds needs one machine"
+        name: f"trained on {machine}, most of the table on {usual[0][0]}: equal-training in seconds needs one machine"
         for name, machine in machines.items()
         if machine != usual[0][0]
     }
-
-
-def _machine(record: Record) -> str:
-    where = record.environment
-    return f"{where.gpu or where.cpu} with {where.threads} threads"

@@ -76,7 +76,7 @@ class Run:
 
     @cached_property
     def cost(self) -> dict[str, Any]:
-        """Steps, images seen, seconds, precision, peak memory and parameters of the training."""
+        """Steps, images seen, seconds, precision, peak memory, parameters and machine of the training."""
         try:
             return json.loads((self.folder / COST).read_text())
         except ValueError as error:
@@ -124,17 +124,18 @@ class Run:
     def score(self, config: SampleConfig, judging: Judging | None = None, against: Standard | None = None) -> Record:
         """Draw, store and measure one sample set; the record is written beside the samples, last.
 
-        ``against`` something else than the test split of the run's own data nothing is stored.
+        ``against`` something else than the test split of the run's own data nothing is stored, and there is no
+        likelihood: that would be one of the run's own data.
         """
         judging, standard = judging or Judging(), against or of_data(self.data)
         config = self._resolved(config, standard)
         panel = judging.panel(self.zoo, config.extractor)
         drawn = self._drawn(config)
         findings = scoring.measure(drawn, standard, panel)
-        found = self._likelihoods(judging)
+        found = () if against else self._likelihoods(judging)
         findings = findings.extended(scoring.divergence(found, self.data))
         subject = Subject("model", self._model_part(drawn.samples), self._training_part(), drawn.samples.precision)
-        folder = None if against else scoring.folder_of(self.zoo, self.folder, self.id, config)
+        folder = None if against else scoring.folder_of(self.zoo, self.folder, self.id, config, judging)
         return scoring.record(subject, drawn, findings, likelihood=found, folder=folder)
 
     def _resolved(self, config: SampleConfig, standard: Standard) -> SampleConfig:
@@ -183,6 +184,7 @@ class Run:
             flops=cost.get("flops"),
             peak_memory_mb=cost["peak_memory_mb"],
             precision=cost["precision"],
+            **{fact: cost.get(fact) for fact in ("cpu", "gpu", "threads")},
         )
 
 

@@ -86,10 +86,24 @@ class Judging:
         if extractor is None:
             return Panel()
         first = ev.load_extractor(extractor, weights=self.extractor_weights, zoo=zoo)
-        beside = self.beside or (NOT_FITTED if extractor in FITTED_TO else "none")
-        others = () if beside in ("none", extractor) else (ev.load_extractor(beside, zoo=zoo),)
+        beside = self._beside(extractor)
+        others = () if beside == "none" else (ev.load_extractor(beside, zoo=zoo),)
         foreign = set(zoo.names("metric")) - set(BUILT_IN["metric"])
         return Panel((first, *others), {name: zoo.metric(name) for name in sorted(foreign)})
+
+    def _beside(self, extractor: str | None) -> str:
+        name = self.beside or (NOT_FITTED if extractor in FITTED_TO else "none")
+        return "none" if name == extractor else name
+
+    def unusual(self, extractor: str | None) -> dict[str, Any]:
+        """What a record beside ``extractor`` depends on that was asked for otherwise than by default."""
+        usual = Judging()
+        asked = {
+            "beside": (self._beside(extractor), usual._beside(extractor)),
+            "likelihood_images": (self.likelihood_images, usual.likelihood_images),
+            "full_likelihood": (self.full_likelihood, usual.full_likelihood),
+        }
+        return {name: value for name, (value, default) in asked.items() if value != default}
 
     def likelihoods(self, model: Any, data: Data) -> tuple[Likelihood, ...]:
         """How well a model predicts some of the test split: fixed images, or all points."""
@@ -99,16 +113,17 @@ class Judging:
 
 def divergence(found: tuple[Likelihood, ...], data: Data) -> dict[str, ev.Metric]:
     """``kl``, of points whose density is known and of a model that has a likelihood."""
-    if data.density is None:
+    if data.density is None or not found:
         return {}
     kl = kl_from(found[0], data.density, data.test.points())
     return {} if kl is None else {"kl": kl}
 
 
-def folder_of(zoo: Zoo, run: Path, run_id: str, config: SampleConfig) -> Path:
-    """Where the sample set of a resolved ``config`` is kept, below the folder of its run."""
+def folder_of(zoo: Zoo, run: Path, run_id: str, config: SampleConfig, judging: Judging | None = None) -> Path:
+    """Where the sample set of a resolved ``config`` is kept, below its run's folder; other judges, another folder."""
     plugin = zoo.owner("sampler", str(config.sampler))
-    return run / "samples" / sample_id(config, run_id, PROTOCOL, {plugin.name: plugin.version})
+    judged = (judging or Judging()).unusual(config.extractor)
+    return run / "samples" / sample_id(config, run_id, PROTOCOL, {plugin.name: plugin.version}, judged)
 
 
 def held_out(data: Data, num_images: int) -> Tensor:

@@ -13,10 +13,12 @@ from genzoo.data import Data, cache
 from genzoo.errors import InvalidSamples
 from genzoo.evaluation import frechet
 from genzoo.evaluation.cache import FeatureCache
+from genzoo.evaluation.checks import subset
 from genzoo.evaluation.extractors import Extractor
+from genzoo.evaluation.moments import Moments
 from genzoo.evaluation.pictures import AS_THEY_ARE, Wanted
 from genzoo.evaluation.record import DataPart, SecondOpinion, measured
-from genzoo.evaluation.samples import Moments, SampleSet
+from genzoo.evaluation.samples import SampleSet
 from genzoo.images import is_image
 from genzoo.protocols import Metric
 from genzoo.records import Findings, extractor_part, split_part
@@ -89,7 +91,7 @@ class Images:
     def measure(self, fake: Tensor, panel: Panel) -> Findings:
         """Every metric by every extractor of the panel, on equal numbers of both sides."""
         n, train = min(len(fake), len(self.pictures)), self._train_images()
-        rows = ev.train_subset(len(self.pictures), n, seed=0)  # no more are read than are compared
+        rows = subset(len(self.pictures), n, seed=0)  # no more are read than are compared
         labels, real = self.pictures.labels, self.pictures.images(rows)
         strata = None if labels is None else labels[rows]  # test splits are balanced class by class, ours and the usual
 
@@ -118,7 +120,7 @@ class Images:
         if self.train is None:
             return None
         at_most = min(MAX_TRAIN_IMAGES, MAX_TRAIN_BYTES // math.prod(self.part.shape))
-        return self.train.images(ev.train_subset(len(self.train), at_most, seed=0))
+        return self.train.images(subset(len(self.train), at_most, seed=0))
 
     def _copies(self, train: Tensor | None) -> list[str]:
         if train is None or self.train is None:
@@ -154,7 +156,7 @@ class Points:
 
     def measure(self, fake: Tensor, panel: Panel) -> Findings:
         """Every metric against the density."""
-        part = self.part.model_copy(update={"n": min(len(fake), self.part.n)})
+        part = self.part.model_copy(update={"n": len(fake)})  # as many draws, or as many examples as there are
         if self.density is None:
             return Findings(part, {}, warnings=(f"the density of {self.name} is not known: points are not measured",))
         return Findings(part, ev.evaluate_points(fake, self.density))
@@ -164,12 +166,9 @@ class Points:
 class Published:
     """Moments of reference features that somebody published: only a Fréchet distance can be taken from them."""
 
+    name: str
     moments: Moments
     wanted: Wanted = AS_THEY_ARE
-
-    @property
-    def name(self) -> str:
-        return self.moments.name
 
     @property
     def num_samples(self) -> int:
@@ -178,14 +177,14 @@ class Published:
 
     def measure(self, fake: Tensor, panel: Panel) -> Findings:
         """The Fréchet distance to the moments; raises where these are of other features than the extractor's."""
-        extractor, dimension = panel.extractors[0], len(self.moments.mu)
+        extractor, dimension = panel.extractors[0], len(self.moments.mean)
         features = ev.extract(fake, extractor)
         if features.shape[1] != dimension:
             raise InvalidSamples(
                 f"{self.name} holds moments of {dimension} features, {extractor.name} gives {features.shape[1]}: "
                 "choose the --extractor they were computed with"
             )
-        value = frechet.frechet_from_moments(features, self.moments.mu, self.moments.sigma)
+        value = frechet.frechet_from_moments(features, self.moments)
         how = f"{len(fake)} generated against published moments"
         warnings = (
             *ev.size_warnings(len(fake)),

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from genzoo import evaluation as ev
 from genzoo.config import SampleConfig
 from genzoo.data import Data, catalog, load
 from genzoo.errors import InvalidConfig, InvalidSamples, UnknownName
+from genzoo.evaluation.checks import subset
 from genzoo.evaluation.pictures import Wanted
 from genzoo.evaluation.record import ModelPart, SamplingPart
 from genzoo.evaluation.samples import SampleSet, as_pictures, from_array, read_images, read_points
@@ -76,7 +76,7 @@ def _some(samples: SampleSet, n: int | None) -> SampleSet:
     """``n`` of them at random, if there are more."""
     if n is None or n >= len(samples):
         return samples
-    return replace(samples, x=samples.x[ev.train_subset(len(samples), n, seed=0)])
+    return replace(samples, x=samples.x[subset(len(samples), n, seed=0)])
 
 
 def open_split(text: str) -> tuple[Data, str | None]:
@@ -96,7 +96,7 @@ def _of_split(text: str, wanted: Wanted, num_samples: int) -> SampleSet:
     if split is None:
         raise InvalidSamples(f"{text} is a data set: say which split of it, {text}:train or {text}:test")
     rows = {"train": data.train, "test": data.test}[split]
-    chosen = ev.train_subset(len(rows), num_samples, seed=0)
+    chosen = subset(len(rows), num_samples, seed=0)
     return from_array(text, rows.images(chosen) if is_image(data.shape) else rows.points(chosen), wanted)
 
 

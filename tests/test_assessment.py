@@ -22,7 +22,8 @@ from genzoo.errors import (
     InvalidSamples,
     UnknownName,
 )
-from genzoo.evaluation import extract, load_extractor
+from genzoo.evaluation import comparable, extract, load_extractor
+from genzoo.images import quantise, to_unit
 from genzoo.run import Run, start
 
 DIGITS = load("digits")
@@ -146,9 +147,15 @@ def test_a_run_is_measured_against_something_else_without_being_changed(images: 
     before = sorted(images.folder.rglob("*"))
     record = evaluate(images, against="digits:train", num_samples=100, likelihood_images=10)
     assert (record.data.split, record.data.n, record.training.steps) == ("train", 100, 5)
+    assert record.likelihood == ()  # which would be of the run's own test split
     assert sorted(images.folder.rglob("*")) == before
     with pytest.raises(InvalidSamples, match=r"images makes samples of shape \(1, 8, 8\), tensor has \(3, 8, 8\)"):
         evaluate(images, against=noise(20, 8, 8, 3))
+
+
+def test_what_a_run_says_of_its_own_data_is_not_told_of_other_data(points: Run) -> None:
+    record = evaluate(points, against="25gaussians", num_samples=50)
+    assert record.data.name == "25gaussians" and "kl" not in record.metrics and record.likelihood == ()
 
 
 def test_published_moments_give_the_frechet_distance_alone(tmp_path: Path) -> None:
@@ -210,6 +217,9 @@ def test_copies_are_looked_for_among_the_training_images() -> None:
         (digits(9), {"data": "digits", "against": "digits"}, InvalidSamples, "both are given"),
         ("nowhere.npz", {"data": "digits"}, InvalidSamples, "nowhere.npz is not there: give a file, a folder or a spl"),
         ("no/where", {"data": "digits"}, InvalidSamples, "no/where is not there"),
+        ("x" * 300, {"data": "digits"}, InvalidSamples, "cannot be opened (File name too long): give another path"),
+        (digits(9), {"against": "x/" * 5000}, InvalidSamples, "cannot be opened (File name too long)"),
+        (digits(9), {"data": "digits", "extractor_weights": Path("x" * 300)}, InvalidSamples, "cannot be opened"),
         ("digit:test", {"data": "digits"}, UnknownName, "unknown data set 'digit'; did you mean 'digits'"),
         ("digits", {"data": "digits"}, InvalidSamples, "say which split of it, digits:train or digits:test"),
         (digits(9), {"against": "nowhere.npz"}, InvalidSamples, "nowhere.npz is not there"),
@@ -238,6 +248,8 @@ def test_copies_are_looked_for_among_the_training_images() -> None:
         (digits(9), {"data": "digits", "beside": "cnn9"}, UnknownName, "unknown extractor 'cnn9'"),
         (digits(9), {"data": "digits", "extractor_weights": Path("w.pth")}, InvalidOption, "takes no file of weights"),
         (digits(9), {"data": "digits", "extractor": "cnn28"}, InvalidSamples, "cnn28 takes 1x28x28 images"),
+        (torch.zeros(20, 2), {"data": "8gaussians", "extractor": "cnn8"}, InvalidConfig, "leave out 'cnn8'"),
+        (torch.zeros(20, 2), {"data": "8gaussians", "beside": "cnn9"}, InvalidConfig, "leave out 'cnn9'"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_in_one_line(
@@ -300,3 +312,13 @@ def test_no_socket_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_argument_is_documented() -> None:
     for name in inspect.signature(evaluate).parameters:
         assert f"\n        {name}: " in evaluate.__doc__
+
+
+def test_samples_with_more_levels_than_the_data_are_rounded_and_stand_apart_from_those_on_them() -> None:
+    found = evaluate(noise(60, 8, 8, 1), data="digits", beside="none")
+    said = "samples: 60 of 60 images rounded to 17 levels"
+    assert (found.data.preparation, found.data.levels) == (said, 17) and said in found.warnings
+    on_them = evaluate(digits(60), data="digits", beside="none")
+    assert comparable(found, on_them) == [f"preparation differs: {said} and None"]
+    levels = quantise(to_unit(noise(60, 8, 8, 1), 256), 17)
+    assert found.metrics == evaluate(levels, data="digits", beside="none").metrics

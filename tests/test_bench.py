@@ -17,11 +17,13 @@ from genzoo.errors import (
     Interrupted,
     InvalidConfig,
     InvalidOption,
+    InvalidSamples,
     MissingCapability,
     RunError,
     StorageError,
     UnknownName,
 )
+from genzoo.regimes import check
 
 pytestmark = pytest.mark.xdist_group("bench")  # the suite is run once
 
@@ -152,6 +154,7 @@ def test_progress_is_told_on_standard_error(suite: Path, tmp_path: Path, capsys:
         ("tables.0.runs.0.precision=bf16", InvalidConfig, "precision bf16 is too coarse"),
         ("tables.1.extractor=cnn9", UnknownName, "unknown extractor 'cnn9'"),
         ("tables.1.extractor=inception-v3-compat", ExtractorUnavailable, "inception"),
+        ("tables.1.extractor=cnn28", InvalidSamples, "cnn28 takes 1x28x28 images, these are 1x8x8"),
     ],
 )
 def test_what_is_wrong_in_the_last_run_is_refused_before_the_first(
@@ -228,6 +231,24 @@ def test_a_row_that_breaks_the_regime_is_told(fair: Path) -> None:
     broken = bench(fair, out, ["tables.0.regime=equal-calls", "tables.0.calls=50"], progress=False)
     assert "ddpm · ddim num_steps=2 is not ranked: " in " ".join(broken.table().split())
     assert "not ranked" in broken.report.read_text()
+
+
+def test_who_will_break_equal_parameters_is_told_before_anything_is_trained(
+    fair: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = "[{model: vae, set: {width: 8}}, {model: vae, set: {width: 9}}, {model: vae, set: {width: 64}}]"
+    overrides = ["seeds=[0]", f"tables.0.runs={runs}", "tables.0.regime=equal-parameters"]
+    done = bench(fair, tmp_path / "out", [*overrides, "tables.0.parameters=200"])
+    told = capsys.readouterr().err.splitlines()
+    warned = [line for line in told if line.startswith("warning: ")]
+    broken = check(done.records, "equal-parameters", 200)
+    assert warned == [
+        f"warning: vae width={record.model.options['width']} seed=0 · ancestral will not be ranked: {broken[record.id]}"
+        for record in done.records
+        if record.id in broken
+    ]
+    assert len(done.records) == 3 and len(warned) >= 2 and told[: len(warned)] == warned
+    assert all(record.status == "ok" for record in done.records)
 
 
 def test_one_run_in_two_tables_of_different_regimes_is_refused(fair: Path, tmp_path: Path) -> None:

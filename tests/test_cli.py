@@ -261,6 +261,8 @@ def test_evaluate_writes_the_record_where_nothing_was(
     assert json.loads(out.read_text()) == {"schema": "genzoo.eval/1"}
     assert f"{out} is already there: give another --out" in refused(capsys, "evaluate", "mine", "--out", str(out))
     assert "is a file: give another --out" in refused(capsys, "evaluate", "mine", "--out", str(out / "x.json"))
+    for long in ("x" * 300, f"{'x' * 300}/record.json"):
+        assert "File name too long" in refused(capsys, "evaluate", "mine", "--out", long)
     assert len(library.calls) == 1
 
 

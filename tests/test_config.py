@@ -167,3 +167,12 @@ def test_a_sample_set_has_the_id_of_its_run_its_sampler_and_the_protocol() -> No
         {"num_samples": 5}, {"seed": 1}, {"extractor": "cnn8"},
     ]  # fmt: skip
     assert len({draw_id(**change) for change in [{}, *changes]}) == len(changes) + 1
+
+
+def test_unusual_judges_give_a_sample_set_another_id_and_the_usual_ones_none() -> None:
+    def judged_id(judged: dict[str, Any] | None = None) -> str:
+        config = SampleConfig(sampler="ddim", num_samples=9, extractor="cnn8")
+        return sample_id(config, "run-1", "genzoo-eval/1", {"d": "1"}, judged)
+
+    assert judged_id() == judged_id({}) == "ddim-ed9b3b33"  # as finished results have it
+    assert len({judged_id(), judged_id({"likelihood_images": 8}), judged_id({"beside": "none"})}) == 3

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genzoo.images import grid, is_image, quantise, to_levels, to_uint8, to_unit
+from genzoo.images import grid, is_image, on_levels, quantise, to_levels, to_uint8, to_unit
 
 
 def one_row(values):
@@ -80,3 +80,12 @@ def test_a_grid_enlarges_pixels_without_smoothing():
     assert sheet.shape == (3, 6)
     assert set(sheet[:, :3].flatten()) == {0}
     assert set(sheet[:, 3:].flatten()) == {255}
+
+
+@given(levels=st.integers(2, 256))
+def test_pixels_are_rounded_to_the_nearest_level_and_levels_stay(levels):
+    greys = to_uint8(torch.arange(levels, dtype=torch.uint8), levels).numpy()
+    rounded = on_levels(np.arange(256, dtype=np.uint8).reshape(16, 16), levels).flatten()
+    assert np.array_equal(on_levels(greys, levels), greys) and set(rounded) == set(greys)
+    exact = np.linspace(0, 255, levels)
+    assert np.all(np.abs(exact[np.searchsorted(greys, rounded)] - np.arange(256)) <= 255 / (levels - 1) / 2 + 1e-9)

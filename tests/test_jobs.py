@@ -31,6 +31,7 @@ from genzoo.errors import (
 )
 from genzoo.hookspecs import hookimpl
 from genzoo.jobs import CONFIG, COST, WEIGHTS, Job, execute, prepare, prepare_sampler, read_description
+from genzoo.provenance import machine
 from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
@@ -175,6 +176,7 @@ def test_a_finished_run_holds_what_it_was_and_what_it_cost(finished: Path) -> No
     assert description["fingerprint"] == DATA.fingerprint
     cost = json.loads((finished / COST).read_text())
     assert cost["steps"] == 3 and cost["images_seen"] == 48 and cost["seconds"] > 0 and cost["flops"] > 0
+    assert {"cpu": cost["cpu"], "gpu": cost["gpu"], "threads": cost["threads"]} == machine() and cost["cpu"]
     weights = load_file(finished / WEIGHTS)
     assert {name: t.shape for name, t in weights.items()} == {
         name: t.shape for name, t in job(FLOW).model.state_dict().items()

@@ -52,6 +52,10 @@ def told(records: list[Record], regime: Regime, target: float | None = None) -> 
     return {record.model.name: reasons[record.id] for record in records if record.id in reasons}
 
 
+def test_a_budget_that_is_none_is_not_one_in_seconds() -> None:
+    assert told([row("vae", budget="forever"), row("gan", flops=None)], "equal-training").keys() == {"gan"}
+
+
 def test_who_needs_more_parameters_than_the_median_is_named() -> None:
     records = [row("vae", parameters=980_000), row("gan", parameters=1_000_000), row("ddpm", parameters=1_312_000)]
     assert told(records, "equal-parameters") == {
@@ -101,9 +105,21 @@ def test_seconds_are_those_of_one_machine(fact: dict[str, Any]) -> None:
     reasons = told(records, "equal-training")
     assert reasons.keys() == {"ddpm"} and str(next(iter(fact.values()))) in reasons["ddpm"]
     assert reasons["ddpm"].endswith(
-        "most of the table on a processor with 2 threads: equal-training in seconds needs one machine"
+        "most of the table on a processor, 2 threads: equal-training in seconds needs one machine"
     )
     assert not told([record.model_copy(update={"training": row("x").training}) for record in records], "equal-training")
+
+
+@pytest.mark.parametrize("fact", [{"cpu": "another one"}, {"gpu": "a GPU"}, {"threads": 8}])
+def test_it_is_the_machine_that_trained_and_not_the_one_that_evaluated(fact: dict[str, Any]) -> None:
+    def trained(name: str, here: dict[str, Any], evaluated: dict[str, Any]) -> Record:
+        one = row(name, budget="30s", **evaluated)
+        on = {"cpu": "a processor", "gpu": None, "threads": 2, **here}
+        return one.model_copy(update={"training": one.training and one.training.model_copy(update=on)})
+
+    both = [trained("vae", {}, {}), trained("gan", {}, {})]
+    assert not told([*both, trained("ddpm", {}, fact)], "equal-training")
+    assert told([*both, trained("ddpm", fact, {})], "equal-training").keys() == {"ddpm"}
 
 
 def test_a_training_that_was_sampled_in_several_ways_counts_once() -> None:

@@ -15,7 +15,9 @@ from genzoo.config import SampleConfig
 from genzoo.errors import FolderInUse, InvalidConfig, InvalidOption, MissingCapability, RunError, UnknownName
 from genzoo.evaluation import read_record
 from genzoo.jobs import CONFIG, COST, WEIGHTS
+from genzoo.provenance import sampled_on, trained_on
 from genzoo.run import Run, start, train
+from genzoo.scoring import Judging
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +147,26 @@ def test_a_record_says_what_the_numbers_depend_on(images: Run) -> None:
     assert record.metrics["fd_debiased"].value > 0 and record.extractor.name == "cnn8"
     assert record.likelihood[0].kind.startswith("lower bound") and record.likelihood[0].value > 0
     assert "fd_debiased" in str(record)
+
+
+def test_unusual_judges_leave_the_usual_record_as_it_was(images: Run) -> None:
+    usual = images.score(SampleConfig(num_samples=60))
+    unusual = images.score(SampleConfig(num_samples=60), Judging(beside="none", likelihood_images=8))
+    found = [read_record(path) for path in images.folder.glob("samples/*/record.json")]
+    assert usual in found and unusual in found and (usual.beside is None, unusual.beside) == (False, None)
+
+
+def test_a_record_says_on_what_machine_it_was_trained_and_what_was_done_to_the_data(copy: Path) -> None:
+    cost = json.loads((copy / "training.json").read_text())
+    (copy / "training.json").write_text(json.dumps({**cost, "cpu": "another", "gpu": "a GPU", "threads": 64}))
+    record = Run.open(copy).score(SampleConfig(sampler="ddim", options={"num_steps": 2}, num_samples=60))
+    assert (record.training.cpu, record.training.gpu, record.training.threads) == ("another", "a GPU", 64)
+    assert record.environment.cpu == cost["cpu"] != "another" and record.data.preprocessing == "unit scale"
+    older = {name: value for name, value in cost.items() if name not in ("cpu", "gpu", "threads")}
+    (copy / "training.json").write_text(json.dumps(older))
+    record = Run.open(copy).score(SampleConfig(sampler="ddim", options={"num_steps": 2}, num_samples=60))
+    assert (record.training.cpu, record.training.gpu, record.training.threads) == (None, None, None)
+    assert trained_on(record) == sampled_on(record)
 
 
 def test_points_are_measured_against_their_density(points: Run) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -90,6 +91,19 @@ def test_sample_sets_have_folders_of_their_own(tmp_path: Path) -> None:
     folders = [scoring.folder_of(zoo, tmp_path, "ddpm-8gaussians-1", config) for config in resolved]
     assert len(set(folders)) == 4 and folders[:4] == folders[4:]
     assert {folder.parent for folder in folders} == {tmp_path / "samples"}
+
+
+def test_sample_sets_that_are_judged_otherwise_have_folders_of_their_own(tmp_path: Path) -> None:
+    config = SampleConfig(sampler="ddim", num_samples=9, extractor="cnn8")
+
+    def folder(**asked: Any) -> Path:
+        judging = scoring.Judging(**asked) if asked else None
+        return scoring.folder_of(Zoo.load(), tmp_path, "ddpm-digits-1", config, judging)
+
+    usual: list[dict[str, Any]] = [{"beside": "rand28"}, {"likelihood_images": 256}, {"extractor_weights": Path("w")}]
+    assert {folder(**asked) for asked in usual} == {folder()}
+    unusual: list[dict[str, Any]] = [{"beside": "none"}, {"likelihood_images": 8}, {"full_likelihood": True}]
+    assert len({folder(), *(folder(**asked) for asked in unusual)}) == 4
 
 
 def drawn(x: torch.Tensor, data: Data) -> Drawn:

@@ -75,6 +75,10 @@ def test_points_without_a_known_density_are_not_measured() -> None:
     assert found.warnings == ("the density of 8gaussians is not known: points are not measured",)
 
 
+def test_as_many_points_are_drawn_as_there_are_samples() -> None:
+    assert of_data(POINTS).measure(POINTS.train.points()[:300].repeat(40, 1), Panel()).data.n == 12_000
+
+
 def test_points_are_no_real_side_for_points() -> None:
     with pytest.raises(InvalidSamples, match="mine holds points, which are measured against a known density only"):
         of_samples(SampleSet("mine", POINTS.test.points()))

@@ -11,6 +11,7 @@ reason and does not stop the others.
 import fnmatch
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from genzoo.data import Data, load
 from genzoo.errors import Interrupted, InvalidConfig, StorageError, UnknownName
 from genzoo.evaluation import Record, seal, write_record
 from genzoo.jobs import Job, execute, prepare
+from genzoo.regimes import preview
 from genzoo.run import Run
+from genzoo.sampling import needed_parameters
 from genzoo.suites import Fairness, Plan, Suite, Table, expand, fairness, load_suite
 from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
@@ -147,14 +150,36 @@ class _Work:
     bars: bool
 
     def check(self, tables: Sequence[_Planned]) -> None:
-        """Raise now what would be a wrong request later."""
+        """Raise now what would be a wrong request later; tell now who will break a table's regime."""
         asked: dict[Path, Fairness] = {}
         for planned in tables:
-            scoring.load_extractor(scoring.extractor_name(planned.data, planned.table.extractor), zoo=self.zoo)
+            name = scoring.extractor_name(planned.data, planned.table.extractor)
+            if extractor := scoring.load_extractor(name, zoo=self.zoo):
+                channels, height, width = planned.data.shape
+                extractor.check_shape((channels, height, width))
             for plan in planned.plans:
                 for folder in self._folders(plan, planned.data):
                     if asked.setdefault(folder, planned.fairness) != planned.fairness:
                         raise InvalidConfig(_two_regimes(plan, asked[folder], planned.fairness))
+        for planned in tables:
+            if planned.fairness.regime == "equal-parameters":
+                self._warn_of_sizes(planned)
+
+    def _warn_of_sizes(self, planned: _Planned) -> None:
+        sizes = {name: size for plan in planned.plans for name, size in self._sizes(plan, planned.data).items()}
+        for name, reason in preview(sizes, planned.fairness.target).items():
+            self.tell(f"warning: {name} will not be ranked: {reason}")
+
+    def _sizes(self, plan: Plan, data: Data) -> dict[str, int]:
+        """How many parameters each sampler of a plan needs; samplers that need as many are one row of the median."""
+        job = prepare(self.zoo, plan.train, data)
+        name = " ".join([plan.train.model, *(f"{key}={value}" for key, value in plan.train.model_options.items())])
+        found: dict[int, str] = {}
+        for config in self._samplings(job, plan):
+            with suppress(Exception):  # what cannot draw fails later, in its own row
+                size = needed_parameters(self.zoo.sampler(str(config.sampler), config.options), job.model)
+                found.setdefault(size, f"{name} seed={plan.train.seed} · {config.sampler}")
+        return {name: size for size, name in found.items()}
 
     def _folders(self, plan: Plan, data: Data) -> list[Path]:
         """Where the sample sets of a plan are kept; raises where it cannot be carried out."""

@@ -15,7 +15,7 @@ from genzoo.benchmark import store
 from genzoo.benchmark.apart import why_not
 from genzoo.benchmark.catalogue import columns
 from genzoo.benchmark.cells import NONE, printed
-from genzoo.benchmark.columns import Column, machine
+from genzoo.benchmark.columns import Column
 from genzoo.benchmark.labels import labels, plain
 from genzoo.benchmark.notes import failures
 from genzoo.benchmark.readings import Reading, difference, over_seeds
@@ -23,6 +23,7 @@ from genzoo.benchmark.seeds import Trials, gather, key, settings
 from genzoo.benchmark.table import ORDER
 from genzoo.benchmark.verdicts import printed_difference
 from genzoo.evaluation.record import Record
+from genzoo.provenance import sampled_on, trained_on
 
 Verdict = Literal["better", "worse", "level", ""]
 
@@ -197,7 +198,8 @@ def _circumstances(record: Record) -> dict[str, Any]:
         "git": record.code.git,
         "plugin": record.model.plugin_version,
         "torch": environment.torch,
-        "machine": machine(record),
+        "machine": sampled_on(record),
+        "machine of the training": trained_on(record),
         "precision": environment.precision,
         "trainer": training and training.trainer,
         "trainer options": training and training.options,

@@ -113,15 +113,15 @@ IMAGE_METRICS = (
         "fd_train",
         "FD to train",
         "Distance to as many training images. Copying lowers it, so it ranks nobody.",
-        metric("fd_train"),
+        read.unless_training(metric("fd_train")),
         fixed,
         groups=(MEMORISATION,),
     ),
     Column(
         "fd_gap",
         "FD gap",
-        "FD to test less FD to train: well above that of train-vs-test where training images are repeated.",
-        metric("fd_gap"),
+        "FD to test less FD to train: about 0 for a perfect model, far above where training images are repeated.",
+        read.unless_training(metric("fd_gap")),
         fixed,
         groups=(MEMORISATION,),
     ),
@@ -130,7 +130,7 @@ IMAGE_METRICS = (
         "AuthPct",
         "Share of samples that are farther from their nearest training image than that one is from its own neighbour. "
         "Noise is authentic too: read it beside fidelity.",
-        metric("auth_pct"),
+        read.unless_training(metric("auth_pct")),
         percent,
         groups=(MEMORISATION,),
     ),
@@ -139,7 +139,7 @@ IMAGE_METRICS = (
         "copy rate",
         "Share of samples that lie nearer to a training image than all but 1 % of the test images do: about 1 % for a "
         "model that copies nothing.",
-        metric("copy_rate"),
+        read.unless_training(metric("copy_rate")),
         percent,
         groups=(MEMORISATION,),
     ),
@@ -148,7 +148,7 @@ IMAGE_METRICS = (
         "nearest-train z",
         "Whether samples lie nearer to the training images than test images do, in standard deviations "
         "(Mann-Whitney): about 0 for a perfect model, far below 0 for one that copies.",
-        metric("nearest_train_z"),
+        read.unless_training(metric("nearest_train_z")),
         fixed,
         groups=(MEMORISATION,),
     ),
@@ -156,7 +156,7 @@ IMAGE_METRICS = (
         "exact_duplicates",
         "exact duplicates",
         "Samples that equal a training image, pixel for pixel.",
-        metric("exact_duplicates"),
+        read.unless_training(metric("exact_duplicates")),
         whole,
         groups=(MEMORISATION,),
     ),
@@ -281,7 +281,9 @@ def _as_fid(column: Column) -> Column:
 
 
 def _plugin_metrics(records: Sequence[Record], known: set[str]) -> list[Column]:
-    found = {key: value for record in records for key, value in record.metrics.items() if key not in known}
+    """Which end is better is known from one that was computed: a failed one says nothing of it."""
+    measured = [item for record in records for item in record.metrics.items() if item[0] not in known]
+    found = dict(sorted(measured, key=lambda item: item[1].status == "ok"))
     return [
         Column(key, plain(key, 24), plain(value.how, 300), metric(key), fixed, value.better, drop=13)
         for key, value in found.items()

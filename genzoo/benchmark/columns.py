@@ -1,14 +1,18 @@
 """What a column of a table is: what it reads from a record, how it prints it, which end is better, what it means."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from genzoo.benchmark.readings import NOTHING, Reading
+from genzoo.evaluation.intervals import NORMAL_95, degrees_of_freedom
 from genzoo.evaluation.record import Better, Metric, Record
+from genzoo.provenance import sampled_on, trained_on
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 QUALITY, MEMORISATION, OTHER_RULES = "Fidelity and diversity", "Memorisation", "By other tools' rules"
 COST, LIKELIHOOD = "Cost", "Likelihood"
+TRAINING_IMAGES = Reading(None, note="memorisation is not measured, its samples are training images")
 Read = Callable[[Record], Reading]
 
 
@@ -81,6 +85,11 @@ def metric(key: str, scale: float = 1.0) -> Read:
     return lambda record: as_reading(record.metrics.get(key), scale)
 
 
+def unless_training(read: Read) -> Read:
+    """``read``, but blank for training images in place of samples: of course these repeat the training set."""
+    return lambda record: TRAINING_IMAGES if record.role == "ceiling" else read(record)
+
+
 def beside(key: str) -> Read:
     """Reads the metric as the second extractor saw it; what different extractors saw is of different kinds."""
 
@@ -94,21 +103,30 @@ def beside(key: str) -> Read:
 
 
 def as_reading(found: Metric | None, scale: float = 1.0, kind: str = "") -> Reading:
-    """A metric's value, error and expectation; where it has an interval alone, the error is a quarter of its width."""
+    """A metric's value, error and expectation."""
     if found is None:
         return NOTHING
-    low, high = found.interval or (0.0, 0.0)
-    se = found.se if found.se is not None or found.interval is None else (high - low) / (2 * 1.96)
+    se, df = _error(found)
     expected = found.floor if found.expected is None else found.expected
     value, se, expected = (None if part is None else scale * part for part in (found.value, se, expected))
-    return Reading(value, se, expected, kind, note=found.reason or "")
+    return Reading(value, se, expected, kind, note=found.reason or "", df=df)
+
+
+def _error(found: Metric) -> tuple[float | None, float]:
+    """The standard error and its degrees of freedom, so that the interval is the record's; of an interval alone, that
+    of a normal one as wide.
+    """
+    if found.interval is None:
+        return found.se, math.inf
+    half = (found.interval[1] - found.interval[0]) / 2
+    return (found.se, degrees_of_freedom(half / found.se)) if found.se else (half / NORMAL_95, math.inf)
 
 
 def divergence(record: Record) -> Reading:
     """KL from the data to the model; it comes from the likelihood, so it is of that likelihood's kind."""
     found = as_reading(record.metrics.get("kl"))
     kind = record.likelihood[0].kind if record.likelihood else ""
-    return Reading(found.value, found.se, found.expected, kind, kind_mark(kind), found.note)
+    return replace(found, kind=kind, mark=kind_mark(kind))
 
 
 def likelihood(record: Record) -> Reading:
@@ -126,25 +144,19 @@ def kind_mark(kind: str) -> str:
     return "≤ " if "bound" in kind else "≈ "
 
 
-def machine(record: Record) -> str:
-    """Where seconds and megabytes were measured: those of different machines are of different kinds."""
-    found = record.environment
-    return f"{found.gpu or found.cpu}, {found.threads} thread{'s' if found.threads != 1 else ''}"
-
-
 def of_training(name: str, *, timed: bool = False) -> Read:
-    """Reads a cost of the training; ``timed`` where it depends on the machine."""
-    return lambda record: _cost(record, getattr(record.training, name, None), timed)
+    """Reads a cost of the training; ``timed`` where it depends on the machine: other machine, other kind."""
+    return lambda record: _cost(getattr(record.training, name, None), trained_on(record) if timed else "")
 
 
 def of_sampling(name: str) -> Read:
     """Reads what one sample cost; in calls and operations, which no machine changes."""
-    return lambda record: _cost(record, getattr(record.sampling, name, None), False)
+    return lambda record: _cost(getattr(record.sampling, name, None))
 
 
 def sampling_memory(record: Record) -> Reading:
     """Peak memory while the samples were drawn."""
-    return _cost(record, record.sampling.peak_memory_mb if record.sampling else None, True)
+    return _cost(record.sampling.peak_memory_mb if record.sampling else None, sampled_on(record))
 
 
 def seconds_per_thousand(record: Record) -> Reading:
@@ -152,13 +164,13 @@ def seconds_per_thousand(record: Record) -> Reading:
     sampling = record.sampling
     if sampling is None or sampling.seconds is None or not sampling.n:
         return NOTHING
-    return _cost(record, 1000 * sampling.seconds / sampling.n, True)
+    return _cost(1000 * sampling.seconds / sampling.n, sampled_on(record))
 
 
 def weights(part: str) -> Read:
     """Reads a number of parameters."""
-    return lambda record: _cost(record, getattr(record.model.parameters, part, None), False)
+    return lambda record: _cost(getattr(record.model.parameters, part, None))
 
 
-def _cost(record: Record, value: float | None, timed: bool) -> Reading:
-    return NOTHING if value is None else Reading(value, kind=machine(record) if timed else "")
+def _cost(value: float | None, machine: str = "") -> Reading:
+    return NOTHING if value is None else Reading(value, kind=machine)

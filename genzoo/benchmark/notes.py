@@ -1,18 +1,20 @@
 """What is told around a table: what its numbers rest on, warnings, failed seeds, times of different machines."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from genzoo.benchmark.apart import regime
-from genzoo.benchmark.columns import TIMES, Column, machine
+from genzoo.benchmark.columns import TIMES, TRAINING_IMAGES, Column
 from genzoo.benchmark.labels import listed, plain
 from genzoo.benchmark.seeds import Trials
 from genzoo.evaluation.record import Record
+from genzoo.provenance import sampled_on, trained_on
 
 if TYPE_CHECKING:
     from genzoo.benchmark.table import Row
 
-MEASURED_BY_CLOCK = ("seconds", "memory")
+MACHINES = {"training": trained_on, "sampling": sampled_on}
+"""Whose seconds and memory depend on which machine."""
 
 
 def facts(record: Record) -> tuple[str, ...]:
@@ -52,19 +54,35 @@ def notes(rows: Sequence["Row"], columns: Sequence[Column]) -> tuple[str, ...]:
         if row.trials.finished and row.trials.failed
     ]
     broken = [f"{row.label} is not ranked: {row.broken}" for row in rows if row.broken]
-    return (*broken, *failed, *_machines(rows, columns), *_warnings(rows))
+    blank = [
+        f"{row.label}: {TRAINING_IMAGES.note}"
+        for row in rows
+        if any(cell.reading.note == TRAINING_IMAGES.note for cell in row.cells.values())
+    ]
+    return (*broken, *failed, *blank, *_machines(rows, columns), *_warnings(rows))
 
 
 def _machines(rows: Sequence["Row"], columns: Sequence[Column]) -> tuple[str, ...]:
     """Which rows were timed where, if not all in one place."""
+    shown = {column.key for column in columns}
+    told: dict[str, list[str]] = {}
+    for what, machine in MACHINES.items():
+        if shown & {f"{what}_seconds", f"{what}_memory"} and (places := _places(rows, machine)):
+            told.setdefault(places, []).append(what)
+    return tuple(
+        f"Seconds and memory of {listed(whats)} were measured on different machines, so they are not ranked together: "
+        f"{places}"
+        for places, whats in told.items()
+    )
+
+
+def _places(rows: Sequence["Row"], machine: Callable[[Record], str]) -> str:
+    """``a, b on one; c on another``; empty where all were in one place."""
     places: dict[str, dict[str, None]] = {}
     for row in rows:
         for record in row.trials.finished if row.role != "failed" and row.record.role == "model" else ():
             places.setdefault(plain(machine(record)), {})[row.label] = None
-    if len(places) < 2 or not any(word in column.key for column in columns for word in MEASURED_BY_CLOCK):
-        return ()
-    told = "; ".join(f"{', '.join(who)} on {place}" for place, who in places.items())
-    return (f"Seconds and memory were measured on different machines, so they are not ranked together: {told}",)
+    return "; ".join(f"{', '.join(who)} on {place}" for place, who in places.items()) if len(places) > 1 else ""
 
 
 def _warnings(rows: Sequence["Row"]) -> tuple[str, ...]:

@@ -4,30 +4,25 @@ Over several training seeds a value is their mean, and its 95 % interval is Stud
 everything that makes trainings differ. After one training there is only the standard error within that checkpoint, and
 whatever follows from it is conditional on that one seed.
 
-Reference: The Probable Error of a Mean (Student, 1908); The Generalization of 'Student's' Problem when Several
-Different Population Variances are Involved (Welch, 1947).
+Reference: The Generalization of 'Student's' Problem when Several Different Population Variances are Involved (Welch,
+1947).
 """
 
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
-import numpy as np
-
+from genzoo.evaluation.intervals import student
 from genzoo.evaluation.record import Better
-
-NORMAL = statistics.NormalDist().inv_cdf(0.975)
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
 
 
 @dataclass(frozen=True)
 class Reading:
     """A value with its standard error, what a perfect model would score there, or why there is none.
 
-    With more than one of ``seeds``, value and error are those of their mean. Only readings of the same ``kind`` are
-    ranked together; ``mark`` is printed before the value.
+    With more than one of ``seeds``, value and error are those of their mean; ``df`` are the degrees of freedom of the
+    error. Only readings of the same ``kind`` are ranked together; ``mark`` is printed before the value.
     """
 
     value: float | None
@@ -37,6 +32,7 @@ class Reading:
     mark: str = ""
     note: str = ""
     seeds: int = 1
+    df: float = math.inf
 
     @property
     def known_error(self) -> float | None:
@@ -54,9 +50,9 @@ class Reading:
 
     @property
     def half_width(self) -> float | None:
-        """Half the 95 % interval: Student's over seeds, the normal one within a checkpoint."""
+        """Half the 95 % interval, Student's; the normal one where the degrees of freedom are infinite."""
         error = self.known_error
-        return None if error is None else student(self.seeds - 1 if self.seeds > 1 else math.inf) * error
+        return None if error is None else student(self.df) * error
 
 
 NOTHING = Reading(None)
@@ -74,28 +70,6 @@ class Difference:
         return self.half_width is not None and abs(self.value) > self.half_width
 
 
-@cache
-def student(df: float) -> float:
-    """The 0.975 quantile of Student's t with ``df`` >= 1 degrees of freedom, which need not be whole.
-
-    With T = sqrt(df) tan(a), P(|T| < t) is the integral of cos(a)^(df - 1) up to atan(t / sqrt(df)) over that up to
-    pi / 2. It is concave in t, so Newton's steps from the normal quantile rise to the root.
-    """
-    if df > 1e6:
-        return NORMAL
-    whole = math.sqrt(math.pi) / 2 * math.exp(math.lgamma(df / 2) - math.lgamma((df + 1) / 2))
-    t = NORMAL
-    for _ in range(60):
-        angle = math.atan(t / math.sqrt(df))
-        inside = angle / 2 * float(_WEIGHTS @ np.cos(angle * (_NODES + 1) / 2) ** (df - 1)) / whole
-        slope = (1 + t * t / df) ** (-(df + 1) / 2) / (math.sqrt(df) * whole)
-        step = (0.95 - inside) / slope
-        t += step
-        if abs(step) < 1e-12 * t:
-            break
-    return t
-
-
 def over_seeds(readings: Sequence[Reading]) -> Reading:
     """The mean of one reading a seed with its standard error; a single one is itself. What is beyond 1e100 is none."""
     readings = [_within(reading) for reading in readings]
@@ -109,7 +83,7 @@ def over_seeds(readings: Sequence[Reading]) -> Reading:
     if len(values) == 1:
         return replace(known[0], note=missing or known[0].note)
     se = statistics.stdev(values) / math.sqrt(len(values))
-    return replace(known[0], value=statistics.fmean(values), se=se, note=missing, seeds=len(values))
+    return replace(known[0], value=statistics.fmean(values), se=se, note=missing, seeds=len(values), df=len(values) - 1)
 
 
 def _within(reading: Reading) -> Reading:
@@ -120,7 +94,7 @@ def _within(reading: Reading) -> Reading:
 
 
 def difference(one: Reading, other: Reading) -> Difference | None:
-    """``one`` less ``other``: Welch's interval where seeds scatter, the normal one between two single checkpoints.
+    """``one`` less ``other`` with Welch's interval, the normal one where both have infinite degrees of freedom.
 
     None where a value is missing or the two are of different kinds.
     """
@@ -136,11 +110,11 @@ def difference(one: Reading, other: Reading) -> Difference | None:
 
 
 def _welch(one: Reading, other: Reading) -> float:
-    """Degrees of freedom after Welch and Satterthwaite; those of a standard error within a checkpoint are infinite."""
+    """Degrees of freedom after Welch and Satterthwaite."""
     errors = one.known_error or 0.0, other.known_error or 0.0
     whole = math.hypot(*errors)
     parts = [(error / whole) ** 2 if whole else 0.5 for error in errors]
-    spread = sum(part**2 / (r.seeds - 1) for part, r in zip(parts, (one, other), strict=True) if r.seeds > 1)
+    spread = sum(part**2 / reading.df for part, reading in zip(parts, (one, other), strict=True))
     return 1 / spread if spread else math.inf
 
 

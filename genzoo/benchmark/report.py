@@ -167,7 +167,7 @@ def _picture(entry: Entry, plate: Plate | None) -> str:
         png = entry.picture()
     else:
         samples = entry.samples()
-        png = None if samples is None else plate.draw(samples)
+        png = None if samples is None or samples.ndim != 2 or samples.shape[1] != 2 else plate.draw(samples)
     return f"data:image/png;base64,{base64.b64encode(png).decode()}" if png else ""
 
 

@@ -73,9 +73,9 @@ def _settings(record: Record) -> str:
     """Everything but seeds, costs, findings and the machine."""
     training, beside = record.training, record.beside
     rest = {
-        "data": record.data.model_dump(mode="json"),
-        "extractor": record.extractor and record.extractor.hash,
-        "beside": beside and beside.extractor.hash,
+        "data": record.data.model_dump(mode="json", exclude={"preprocessing"}),  # older ones lack it: see fingerprint
+        "extractor": record.extractor and record.extractor.key,
+        "beside": beside and beside.extractor.key,
         "n": record.sampling and record.sampling.n,
         "versions": [record.code.version, record.model.plugin, record.model.plugin_version],
         "precision": record.environment.precision,

@@ -11,7 +11,6 @@ from it and can be thrown away.
 """
 
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ class Entry:
         try:
             with np.load(self.folder / SAMPLES, allow_pickle=False) as file:
                 return file["arr_0"]
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        except Exception:  # what a damaged file leads numpy, zipfile and zlib to
             return None
 
     def picture(self) -> bytes | None:
@@ -55,10 +54,10 @@ class Entry:
         return path.read_bytes() if path.is_file() else None
 
     def log(self) -> list[dict[str, Any]]:
-        """The lines of the training log; a last line cut off by a crash is left out."""
+        """The lines of the training log that tell losses; a last one cut off by a crash is left out."""
         path = self.folder.parent.parent / LOG
         lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-        return [line for line in map(_parse, lines) if isinstance(line, dict)]
+        return [line for line in map(_parse, lines) if _tells_losses(line)]
 
 
 @dataclass(frozen=True)
@@ -144,6 +143,13 @@ def _read(folder: Path) -> Entry | str:
     if record.status == "ok" and not (folder / SAMPLES).is_file():
         return f"{name}: half written, it has no {SAMPLES}"
     return Entry(folder, record)
+
+
+def _tells_losses(line: Any) -> bool:
+    """Whether it is a line as the training writes them; the file may be anybody's."""
+    if not isinstance(line, dict) or not isinstance(line.get("loss"), dict):
+        return False
+    return all(isinstance(number, int | float) for number in (line.get("images"), *line["loss"].values()))
 
 
 def _parse(text: str) -> Any:

@@ -57,13 +57,13 @@ def evaluate(
     genzoo evaluate fashion-mnist:train --against fashion-mnist:test
     genzoo evaluate pipeline/ --data digits -n 500 --set num_inference_steps=50
     """
-    if out is not None and out.exists():
-        raise FolderInUse(f"{out} is already there: give another --out")
-    from genzoo.files import check_writable
+    from genzoo.files import check_writable, is_there
     from genzoo.settings import parse_settings
 
     if out is not None:
         check_writable(out.parent)
+        if is_there(out):
+            raise FolderInUse(f"{out} is already there: give another --out")
     options = parse_settings(settings or ())
     from genzoo import assessment, summary
     from genzoo.evaluation.record import write_record

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from genzoo.data.rows import Rows
 from genzoo.errors import DataError
-from genzoo.images import GREY, as_8_bit, to_uint8
+from genzoo.images import FORMATS, GREY, as_8_bit, to_uint8
 
 Shape = tuple[int, int, int]
 BLOCK = 256
@@ -131,7 +131,7 @@ def _opened(file: Any, index: int) -> Iterator[Image.Image]:
     try:
         if path is None and data is None:
             raise ValueError("empty")
-        with Image.open(io.BytesIO(data) if data is not None else str(path)) as image:
+        with Image.open(io.BytesIO(data) if data is not None else str(path), formats=FORMATS) as image:
             yield image
     except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
         reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else str(error).partition("\n")[0]

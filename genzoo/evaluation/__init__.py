@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from genzoo import protocols
-from genzoo.evaluation.checks import cut
+from genzoo.evaluation.checks import cut, subset
 from genzoo.evaluation.extractors import (
     Extractor,
     default_extractor,
@@ -23,7 +23,7 @@ from genzoo.evaluation.likelihood import likelihoods
 from genzoo.evaluation.metrics import NO_METRICS, feature_metrics, size_warnings
 from genzoo.evaluation.points import KnownDensity, floors, kl_from, point_metrics
 from genzoo.evaluation.record import Metric, Record, comparable, read_record, seal, write_record
-from genzoo.evaluation.references import gaussian, train_subset
+from genzoo.evaluation.references import gaussian
 from genzoo.evaluation.samples import read_images, read_points
 from genzoo.protocols import Comparison, ImageSet
 
@@ -53,9 +53,12 @@ __all__ = [
     "register_with_torch_fidelity",
     "seal",
     "size_warnings",
+    "subset",
     "train_subset",
     "write_record",
 ]
+
+train_subset = subset
 
 
 def evaluate_images(

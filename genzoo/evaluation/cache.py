@@ -1,4 +1,4 @@
-"""Features that were extracted once, on disk, under the hashes of the images' content and of the extractor's weights.
+"""Features that were extracted once, on disk, under the hashes of the images' content and of the extractor.
 
 Other images under an old name cannot be mistaken for what was there before: the key is what they hold. Each entry has
 the sha256 of its features beside them and is read only if they still have it; it is written under a temporary name and
@@ -26,7 +26,7 @@ SUFFIX = ".safetensors"
 
 
 class FeatureCache(MutableMapping[Key, Tensor]):
-    """Features [n, d] by (hash of the images, hash of the extractor), one safetensors file each in ``folder``.
+    """Features [n, d] by (hash of the images, ``Extractor.key``), one safetensors file each in ``folder``.
 
     A damaged entry counts as absent, with a warning; a folder that cannot be written to costs time, never the result.
     """

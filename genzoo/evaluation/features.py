@@ -63,9 +63,9 @@ def extract(images: Tensor, extractor: Extractor, *, device: torch.device | None
 
 
 def extract_cached(images: Tensor, extractor: Extractor, cache: Cache, *, device: torch.device | None = None) -> Tensor:
-    """:func:`extract`, kept in ``cache`` under the hashes of the images' content and of the extractor's weights."""
+    """:func:`extract`, kept in ``cache`` under the hashes of the images' content and of who looks at it."""
     check_images(images)
-    key = (content_hash(images), extractor.sha256)
+    key = (content_hash(images), extractor.key)
     try:
         return cache[key]
     except KeyError:

@@ -109,13 +109,9 @@ def frechet_between(fake: Moments, real: Moments) -> float:
     return _Reference.of_moments(real).distance_to_moments(fake)
 
 
-def frechet_from_moments(fake: Tensor, mu: Tensor, sigma: Tensor) -> float:
-    """:func:`frechet_distance` of features [n, d] to published statistics, ``mu`` [d] and ``sigma`` [d, d].
-
-    Raises:
-        InvalidSamples: statistics that no data have, or of another width.
-    """
-    fake, real = check_rows(fake, "generated", 2), Moments.checked(mu, sigma)
+def frechet_from_moments(fake: Tensor, real: Moments) -> float:
+    """:func:`frechet_distance` of features [n, d] to published moments; raises where these are of another width."""
+    fake = check_rows(fake, "generated", 2)
     _check_width(fake.shape[1], real)
     return _Reference.of_moments(real).distance(fake)
 

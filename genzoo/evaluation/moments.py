@@ -1,18 +1,22 @@
 """Means and covariances, in float64: of features, or published by somebody else."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from genzoo.errors import InvalidSamples
 from genzoo.evaluation.checks import check_rows
+from genzoo.evaluation.features import content_hash
 
 CHUNK_ROWS = 1024
 SMALL = 512
+ASYMMETRY = 1e-5  # of the largest variance
+NO_VARIANCE = 1e-4  # of the largest eigenvalue: published covariances are rounded to float32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Mean [d] and covariance [d, d] in float64, with n - 1 in the denominator."""
 
@@ -29,15 +33,22 @@ class Moments:
         """Statistics that somebody else has computed; raises :class:`InvalidSamples` unless they can be moments."""
         mean, cov = mean.double(), cov.double()
         if mean.dim() != 1 or cov.shape != (len(mean), len(mean)):
-            raise InvalidSamples(
-                f"mu has shape {tuple(mean.shape)} and sigma {tuple(cov.shape)}; statistics are [d] and [d, d]"
-            )
+            raise InvalidSamples(f"mu is {list(mean.shape)} and sigma {list(cov.shape)}; they must be [d] and [d, d]")
+        if not len(mean):
+            raise InvalidSamples("mu and sigma are empty; they must be [d] and [d, d]")
         if not (mean.isfinite().all() and cov.isfinite().all()):
             raise InvalidSamples("mu or sigma holds NaN or infinity: compute the statistics again")
-        largest = cov.diagonal().abs().amax()
-        if (cov - cov.T).abs().amax() > 1e-5 * largest or (cov.diagonal() < 0).any():
-            raise InvalidSamples("sigma is no covariance: it is not symmetric or has a negative variance")
+        if (cov - cov.T).abs().amax() > ASYMMETRY * cov.diagonal().abs().amax():
+            raise InvalidSamples("sigma is not symmetric, so it is no covariance")
+        variances = torch.linalg.eigvalsh(cov)
+        if variances[0] < -NO_VARIANCE * variances[-1]:
+            raise InvalidSamples(f"sigma has a negative eigenvalue ({variances[0]:.3g}), so it is no covariance")
         return cls(mean, (cov + cov.T) / 2)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the content."""
+        return content_hash(torch.cat([self.mean[None], self.cov]))
 
 
 def moments(x: Tensor) -> Moments:

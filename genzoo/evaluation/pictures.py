@@ -4,6 +4,7 @@ Transparency is laid over white, 16 bits become 8, palettes and other colour spa
 are applied, of an animation the first frame counts. Grey is repeated to three channels; colour becomes grey, by its
 luma unless its channels are equal. Another size is resized, with antialiasing (On Aliased Resizing and Surprising
 Subtleties in GAN Evaluation, Parmar et al., 2022: without it a Fréchet distance changes), the whole picture, no crop.
+Last, where the data have fewer than 256 levels, pixels are rounded to these.
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from genzoo.errors import InvalidSamples
-from genzoo.images import DEEP_GREY, GREY, TRANSPARENT, as_8_bit
+from genzoo.images import DEEP_GREY, FORMATS, GREY, TRANSPARENT, as_8_bit, on_levels
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 ORIENTATION = 0x0112
@@ -65,12 +66,18 @@ class Darkroom:
         return self.fit(as_8_bit(picture, mode))
 
     def fit(self, picture: Image.Image) -> np.ndarray:
-        """A picture of mode L or RGB with the channels and the size that are wanted, uint8 [h, w, c]."""
+        """A picture of mode L or RGB with the channels, the size and the levels that are wanted, uint8 [h, w, c]."""
         if self.wanted.shape is not None:
             channels, height, width = self.wanted.shape
             picture = self._resized(self._channelled(picture, channels), (width, height))
-        pixels = np.asarray(picture)
+        pixels = self._rounded(np.asarray(picture))
         return pixels[..., None] if pixels.ndim == 2 else pixels
+
+    def _rounded(self, pixels: np.ndarray) -> np.ndarray:
+        rounded = pixels if self.wanted.levels is None else on_levels(pixels, self.wanted.levels)
+        if not np.array_equal(rounded, pixels):
+            self.changes[f"rounded to {self.wanted.levels} levels"] += 1
+        return rounded
 
     def _note(self, change: str, picture: Image.Image) -> Image.Image:
         self.changes[change] += 1
@@ -126,7 +133,7 @@ def _developed(folder: Path, paths: list[Path], darkroom: Darkroom) -> Iterator[
     unreadable = []
     for path in paths:
         try:
-            with Image.open(path) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 yield darkroom.develop(picture)
         except Exception as error:  # Pillow's readers raise whatever a broken file leads them to
             reason = "not an image" if isinstance(error, Image.UnidentifiedImageError) else first_line(error)

@@ -6,7 +6,7 @@ Wasserstein Barycenters of Measures (Bonneel et al., 2015) for the sliced distan
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
@@ -19,7 +19,7 @@ from torch import Generator, Tensor
 from genzoo.errors import InvalidSamples
 from genzoo.evaluation.checks import check_rows, cut
 from genzoo.evaluation.frechet import Estimate
-from genzoo.evaluation.intervals import around
+from genzoo.evaluation.intervals import NORMAL_95, around, student, wilson
 from genzoo.evaluation.mmd import KernelSums
 from genzoo.evaluation.record import Better, Likelihood, Metric, measured
 
@@ -148,10 +148,10 @@ class _Reference:
     def scores(self, x: Tensor, *, max_blocks: int | None = None) -> dict[str, Estimate]:
         """Every metric of ``x`` [n, 2], with its standard error (NaN where there is none)."""
         good = self.density.log_prob(x) >= self.density.threshold_99
-        modes, share = self.density.mode_of(x), good.double().mean().item()
+        modes = self.density.mode_of(x)
         return {
             "modes_covered": Estimate(modes_covered(modes, good, self.density), math.nan),
-            "good_points": Estimate(share, math.sqrt(share * (1 - share) / len(x))),
+            "good_points": Estimate(good.double().mean().item(), math.nan),
             "mode_tv": Estimate(mode_total_variation(modes, self.density), math.nan),
             "sliced_w2": Estimate(_rms(_projections(x), self.projections), math.nan),
             "mmd2": mmd2(x, self.points, self.density.bandwidths, max_blocks=max_blocks),
@@ -177,6 +177,11 @@ def floors(density: KnownDensity, n: int) -> dict[str, float]:
     return {name: math.fsum(s[name].value for s in scores) / len(scores) for name in scores[0]}
 
 
+def _share_of_region(floor: Mapping[str, float]) -> float:
+    """0.99; but 1 of a density that is the same everywhere, whose highest-density region is all of it."""
+    return 1.0 if floor["good_points"] == 1 else 0.99
+
+
 def point_metrics(fake: Tensor, density: KnownDensity) -> dict[str, Metric]:
     """Every metric of points [n, 2] against the density they should have.
 
@@ -190,16 +195,35 @@ def point_metrics(fake: Tensor, density: KnownDensity) -> dict[str, Metric]:
     widths, blocks = ", ".join(f"{b:.3g}" for b in density.bandwidths), f"mean over blocks of {POINTS_IN_BLOCK}"
     described: dict[str, tuple[Better, str, float | None]] = {
         "modes_covered": ("higher", "modes that hold 20 % of the good points expected of them", density.num_modes),
-        "good_points": ("higher", "share inside the true 99 % highest-density region", 0.99),
+        "good_points": ("higher", "share inside the true 99 % highest-density region", _share_of_region(floor)),
         "mode_tv": ("lower", "total variation of the histogram of nearest modes", None),
         "sliced_w2": ("lower", f"{NUM_DIRECTIONS} fixed directions, against {len(fake)} draws", None),
         "mmd2": ("lower", f"unbiased, Gaussian kernels of widths {widths}, {blocks}", 0.0),
         "energy_distance": ("lower", f"2 E|X - Y| - E|X - X'| - E|Y - Y'|, unbiased, {blocks}", 0.0),
     }
+    errors = {name: score.se for name, score in scores.items() if name != "good_points"}  # Wilson's interval has none
+    intervals = _intervals(scores, len(fake))
     return {
-        name: measured(scores[name].value, better, how, se=scores[name].se, floor=floor[name], expected=expected)
+        name: measured(
+            scores[name].value,
+            better,
+            how,
+            se=errors.get(name),
+            interval=intervals.get(name),
+            floor=floor[name],
+            expected=expected,
+        )
         for name, (better, how, expected) in described.items()
     }
+
+
+def _intervals(scores: Mapping[str, Estimate], n: int) -> dict[str, tuple[float, float]]:
+    """Of the share of ``n`` points, Wilson's; of means over several blocks, Student's."""
+    num_blocks = n // POINTS_IN_BLOCK
+    t = student(num_blocks - 1) if num_blocks > 1 else NORMAL_95
+    over_blocks = {name: scores[name] for name in ("mmd2", "energy_distance")}
+    found = {name: (score.value - t * score.se, score.value + t * score.se) for name, score in over_blocks.items()}
+    return found | {"good_points": wilson(scores["good_points"].value, n)}
 
 
 def kl_from(

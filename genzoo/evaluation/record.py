@@ -7,10 +7,11 @@ record that was edited is noticed. There is no NaN: what is not finite is a metr
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_serializer
 
 from genzoo.config import Regime
 from genzoo.errors import RunError
@@ -21,11 +22,17 @@ PROTOCOL = "genzoo-eval/1"
 Better = Literal["lower", "higher"]
 Unit = Literal["bits/dim", "nats"]
 Options = dict[str, JsonValue]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+    younger: ClassVar[tuple[str, ...]] = ()
+    """Fields that older records lack: left out where they are None, so that the ids of those stay what they were."""
+
+    @model_serializer(mode="wrap")
+    def _without_unknown(self, written: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {name: value for name, value in written(self).items() if value is not None or name not in self.younger}
 
 
 class Metric(_Part):
@@ -118,8 +125,9 @@ class ModelPart(_Part):
 
 
 class TrainingPart(_Part):
-    """What the training cost: seconds of wall time, floating-point operations, megabytes."""
+    """What the training cost: seconds of wall time, floating-point operations, megabytes; and on which machine."""
 
+    younger = ("cpu", "gpu", "threads")
     trainer: str
     options: Options
     budget: str
@@ -130,14 +138,18 @@ class TrainingPart(_Part):
     flops: float | None
     peak_memory_mb: float | None
     precision: str
+    cpu: str | None = None
+    gpu: str | None = None
+    threads: int | None = None
 
 
 class DataPart(_Part):
     """The real side: ``n`` examples of ``split``; ``levels`` is None for points.
 
-    ``preparation`` says what was done to images that came in another size or mode.
+    ``preparation`` is what was done to images of another size or mode, ``preprocessing`` what the data set does itself.
     """
 
+    younger = ("preprocessing",)
     name: str
     fingerprint: str
     split: str
@@ -145,6 +157,7 @@ class DataPart(_Part):
     shape: tuple[int, ...]
     levels: int | None
     preparation: str | None = None
+    preprocessing: str | None = None
 
 
 class SamplingPart(_Part):
@@ -170,6 +183,11 @@ class ExtractorPart(_Part):
     name: str
     hash: str
     literature_comparable: bool
+
+    @property
+    def key(self) -> str:
+        """Who it is: two may share a file of weights and compute different features of it."""
+        return f"{self.name}@{self.hash}"
 
 
 class SecondOpinion(_Part):
@@ -255,7 +273,7 @@ def read_record(path: Path) -> Record:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{path} cannot be read as a record ({reason}): evaluate its samples again") from error
     found = values.get("schema") if isinstance(values, dict) else None
@@ -263,10 +281,13 @@ def read_record(path: Path) -> Record:
         raise RunError(f"{path} has schema {found!r}, this version reads {SCHEMA!r}: evaluate its samples again")
     try:
         record = Record.model_validate(values)
+        whole = digest(record.as_json())
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"]))
         raise RunError(f"{path}: {where}: {error.errors()[0]['msg']}: evaluate its samples again") from error
-    if record.id != digest(record.as_json()):
+    except ValueError as error:  # half a character, which no file can hold
+        raise RunError(f"{path} cannot be read as a record ({error}): evaluate its samples again") from error
+    if record.id != whole:
         raise RunError(f"{path} was changed after it was written (its id does not match): evaluate its samples again")
     return record
 
@@ -280,7 +301,7 @@ def comparable(a: Record, b: Record) -> list[str]:
         "samples": (a.sampling and a.sampling.n, b.sampling and b.sampling.n),
         "quantiser": (a.data.levels, b.data.levels),
         "preparation": (a.data.preparation, b.data.preparation),
-        "extractor": (a.extractor and a.extractor.hash, b.extractor and b.extractor.hash),
+        "extractor": (a.extractor and a.extractor.key, b.extractor and b.extractor.key),
         "protocol": (a.protocol, b.protocol),
     }
     return [f"{name} differs: {one} and {other}" for name, (one, other) in facts.items() if one != other]

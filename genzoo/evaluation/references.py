@@ -4,7 +4,6 @@ import torch
 from torch import Generator, Tensor
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluation.checks import subset
 
 
 def gaussian(train_x: Tensor, n: int, seed: int) -> Tensor:
@@ -27,8 +26,3 @@ def _root(rows: Tensor) -> Tensor:
         return deviations
     variances, directions = torch.linalg.eigh(deviations.T @ deviations)
     return variances.clamp(min=0).sqrt()[:, None] * directions.T
-
-
-def train_subset(num_train: int, n: int, seed: int) -> Tensor:
-    """The training examples that stand in for samples in the row train-vs-test: ``n`` at random (or all); int64."""
-    return subset(num_train, n, seed)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genzoo.errors import InvalidSamples
 from genzoo.evaluation.features import check_images, content_hash
+from genzoo.evaluation.moments import Moments
 from genzoo.evaluation.pictures import AS_THEY_ARE, Darkroom, Wanted, first_line, read_folder
 
 IMAGES, POINTS = "uint8 [n, height, width, 1 or 3]", "float32 [n, 2]"
@@ -45,20 +46,6 @@ class SampleSet:
     def images(self, indices: Tensor) -> Tensor:
         """Those at ``indices``, uint8 [n, h, w, c]."""
         return self.x[indices]
-
-
-@dataclass(frozen=True, eq=False)
-class Moments:
-    """Mean [d] and covariance [d, d] of reference features, float64, as they are published."""
-
-    name: str
-    mu: Tensor
-    sigma: Tensor
-
-    @cached_property
-    def sha256(self) -> str:
-        """Of the content."""
-        return content_hash(torch.cat([self.mu[None], self.sigma]))
 
 
 def from_array(name: str, array: Tensor | np.ndarray, wanted: Wanted = AS_THEY_ARE) -> SampleSet:
@@ -109,12 +96,12 @@ def _check_pixels(name: str, x: Tensor, wanted: Wanted) -> None:
 
 
 def as_pictures(name: str, x: Tensor, wanted: Wanted) -> SampleSet:
-    """uint8 images [n, h, w, 1 or 3] with the channels and the size that are wanted.
+    """uint8 images [n, h, w, 1 or 3] with the channels, the size and the levels that are wanted.
 
     Raises:
         InvalidSamples: another size, and no resizing wanted.
     """
-    if wanted.shape is None or check_images(x) == wanted.shape:
+    if wanted.levels in (None, 256) and wanted.shape in (None, check_images(x)):
         return SampleSet(name, x)
     darkroom = Darkroom(wanted, total=len(x))
     try:
@@ -164,19 +151,13 @@ def read_moments(path: Path) -> Moments:
     """Published reference statistics: an ``.npz`` with ``mu`` [d] and ``sigma`` [d, d].
 
     Raises:
-        InvalidSamples: unreadable, of other shapes, not finite, or a ``sigma`` that is not symmetric.
+        InvalidSamples: unreadable, or what :meth:`Moments.checked` refuses.
     """
     arrays = _load(path, "[d] and sigma, [d, d]", "mu", "sigma")
-    mu, sigma = (_as_tensor(str(path), arrays[name]).double() for name in ("mu", "sigma"))
-    if mu.dim() != 1 or sigma.shape != (len(mu), len(mu)) or not len(mu):
-        raise InvalidSamples(
-            f"{path}: mu is {list(mu.shape)} and sigma {list(sigma.shape)}; they must be [d] and [d, d]"
-        )
-    if not (mu.isfinite().all() and sigma.isfinite().all()):
-        raise InvalidSamples(f"{path}: mu or sigma holds NaN or infinity")
-    if not torch.allclose(sigma, sigma.T, rtol=1e-4, atol=1e-6 * sigma.abs().max().item()):
-        raise InvalidSamples(f"{path}: sigma is not symmetric, so it is no covariance")
-    return Moments(path.name, mu, sigma)
+    try:
+        return Moments.checked(*(_as_tensor("it", arrays[name]) for name in ("mu", "sigma")))
+    except InvalidSamples as error:
+        raise InvalidSamples(f"{path}: {error}") from error
 
 
 def _load(path: Path, wanted: str, *names: str) -> dict[str, np.ndarray]:

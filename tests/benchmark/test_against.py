@@ -89,7 +89,7 @@ def test_one_training_against_another_of_other_length_is_matched_and_told(agains
 
 def test_what_may_not_be_compared_has_no_difference_and_a_reason(against: Against, records: Records) -> None:
     (pair,) = against([records("vae", "decode")], [records("vae", "decode", extractor__hash="ffff")]).pairs
-    assert pair.apart == ("extractor differs: 1a2b3c4d5e6f and ffff",)
+    assert pair.apart == ("extractor differs: cnn8@1a2b3c4d5e6f and cnn8@ffff",)
     assert {(one.difference, one.verdict) for one in pair.contrasts} == {("", "")}
     assert pair.headline.mine == pair.headline.theirs == "1.00 ± 0.08"
 

@@ -29,7 +29,7 @@ def flat(text: str) -> str:
         ("data__levels", 256, "quantiser differs: 17 and 256"),
         ("data__preparation", "resized", "preparation differs: None and resized"),
         ("sampling__n", 400, "samples differs: 500 and 400"),
-        ("extractor__hash", "ffff", "extractor differs: 1a2b3c4d5e6f and ffff"),
+        ("extractor__hash", "ffff", "extractor differs: cnn8@1a2b3c4d5e6f and cnn8@ffff"),
         ("protocol", "genzoo-eval/2", "protocol differs: genzoo-eval/1 and genzoo-eval/2"),
         ("regime", "equal-calls", "regime differs: none and equal-calls"),
     ],
@@ -70,6 +70,23 @@ def test_seconds_of_seeds_on_different_machines_have_no_mean(records: Records) -
     (row,) = table.rows
     assert row.cells["fd_debiased"].reading.seeds == 2
     assert "different kinds" in row.cells["training_seconds"].hint
+
+
+def test_training_was_timed_where_it_was_trained(records: Records) -> None:
+    here = {"training__cpu": "a processor", "training__threads": 2}
+    elsewhere = {"training__cpu": "another", "training__gpu": "a GPU", "training__threads": 4}
+    (table,) = build([records("vae", "decode", **here), records("gan", "decode", **elsewhere)])
+    kinds = {
+        key: {row.model: row.cells[key].reading.kind for row in table.rows}
+        for key in ("training_seconds", "sampling_seconds")
+    }
+    assert kinds["training_seconds"] == {"vae": "a processor, 2 threads", "gan": "a GPU, 4 threads"}
+    assert set(kinds["sampling_seconds"].values()) == {"a processor, 2 threads"}
+    (note,) = [note for note in table.notes if "machines" in note]
+    assert note.startswith("Seconds and memory of training were measured on different machines")
+    assert note.endswith(": gan · decode on a GPU, 4 threads; vae · decode on a processor, 2 threads") or note.endswith(
+        ": vae · decode on a processor, 2 threads; gan · decode on a GPU, 4 threads"
+    )
 
 
 def test_on_one_machine_nothing_is_said_of_it(records: Records) -> None:

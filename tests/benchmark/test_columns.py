@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
+from genzoo.benchmark.catalogue import columns
 from genzoo.benchmark.cells import NONE
 from genzoo.benchmark.columns import duration, fixed, megabytes, percent, share, thousands, whole
 from genzoo.benchmark.table import Table, build
+from genzoo.evaluation.intervals import failed
 from genzoo.evaluation.record import Likelihood, Record, measured
 
 Records = Callable[..., Record]
@@ -50,7 +52,26 @@ def cells_extractor() -> dict[str, object]:
 
 
 def test_a_wilson_interval_gives_precision_an_error(table: Table) -> None:
-    assert table.rows[0].cells["precision"].reading.se == pytest.approx(0.04 / 3.92)
+    assert table.rows[0].cells["precision"].reading.se == pytest.approx(0.04 / 3.92, rel=1e-4)
+
+
+@pytest.mark.parametrize("t", [1.96, 2.093, 3.182])
+def test_error_bars_and_leads_rest_on_the_interval_of_the_record(records: Records, t: float) -> None:
+    """The column may show a thousandfold of the metric: its interval grows with it."""
+    kid = measured(0.01, "lower", "made up", se=0.001, interval=(0.01 - t * 0.001, 0.01 + t * 0.001))
+    (table,) = build([records("vae", "decode", metrics={**records("vae", "decode").metrics, "kid": kid})])
+    assert table.rows[0].cells["kid"].reading.half_width == pytest.approx(1000 * t * 0.001, rel=3e-4)
+
+
+def test_training_images_in_place_of_samples_have_no_memorisation(records: Records) -> None:
+    (table,) = build([records("train-vs-test", "", role="ceiling"), records("vae", "decode")])
+    ceiling, model = (row.cells for row in table.rows)
+    for column in table.groups["Memorisation"]:
+        assert ceiling[column.key].text == NONE and model[column.key].text != NONE, column.key
+        assert "its samples are training images" in ceiling[column.key].hint
+    assert table.notes[0] == "train-vs-test: memorisation is not measured, its samples are training images"
+    (alone,) = build([records("vae", "decode")])
+    assert not any("memorisation" in note for note in alone.notes)
 
 
 def test_memorisation_ranks_nobody(table: Table) -> None:
@@ -64,6 +85,15 @@ def test_a_plugin_s_metric_has_a_column_under_its_own_name(records: Records) -> 
     (column,) = [column for column in table.columns if column.key == "sharpness"]
     assert (column.title, column.better, column.help) == ("sharpness", "higher", "mean gradient")
     assert {row.model: row.cells["sharpness"].text for row in table.rows} == {"vae": "0.80 ± 0.01", "gan": NONE}
+
+
+def test_a_plugin_s_metric_that_failed_does_not_turn_its_column_round(records: Records) -> None:
+    ours = records("vae", "decode").metrics
+    good, bad = measured(0.8, "higher", "mean gradient", se=0.01), failed("lower", "a plugin's metric", "it raised")
+    rows = [records("vae", "decode", metrics={**ours, "m": good}), records("gan", "decode", metrics={**ours, "m": bad})]
+    for order in (rows, rows[::-1]):
+        (column,) = [column for column in columns(order) if column.key == "m"]
+        assert (column.better, column.help) == ("higher", "mean gradient")
 
 
 def test_kl_is_of_the_kind_of_its_likelihood(records: Records) -> None:

@@ -8,18 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from genzoo.benchmark.readings import Reading, beats, difference, over_seeds, student
+from genzoo.benchmark.readings import Reading, beats, difference, over_seeds
 
 VALUES = st.floats(-1e6, 1e6)
 
 
 def seeds(*values: float, kind: str = "") -> Reading:
     return over_seeds([Reading(value, se=0.1, kind=kind) for value in values])
-
-
-@pytest.mark.parametrize("df", [1, 1.01, 1.5, 2, 2.7, 3, 4.4, 9, 19, 133.3, 1e4, 1e6, math.inf])
-def test_student_s_quantile_is_scipy_s(df: float) -> None:
-    assert student(df) == pytest.approx(stats.t.ppf(0.975, df), rel=1e-8)
 
 
 @given(st.lists(VALUES, min_size=2, max_size=6))
@@ -47,6 +42,24 @@ def test_a_single_seed_keeps_the_error_within_its_checkpoint() -> None:
     found = seeds(3.0)
     assert (found.value, found.se, found.seeds) == (3.0, 0.1, 1)
     assert found.half_width == pytest.approx(0.196, rel=1e-3)
+
+
+@given(a=st.integers(1, 30), b=st.integers(1, 30), s=st.floats(0.01, 9), t=st.floats(0.01, 9))
+@settings(max_examples=50, deadline=None)
+def test_errors_of_few_degrees_of_freedom_have_welch_s_interval(a: int, b: int, s: float, t: float) -> None:
+    """That of two samples whose means have these errors."""
+    found = difference(Reading(1.0, se=s, df=a), Reading(2.0, se=t, df=b))
+    rows = [stats.norm.ppf((np.arange(n + 1) + 0.5) / (n + 1)) for n in (a, b)]
+    one, other = (error * math.sqrt(len(x)) * x / x.std(ddof=1) for x, error in zip(rows, (s, t), strict=True))
+    low, high = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    assert found and found.half_width == pytest.approx((high - low) / 2, rel=1e-6)
+
+
+def test_a_lead_within_student_s_interval_of_twenty_blocks_is_none() -> None:
+    """2.00 standard errors are more than the normal 1.96 and less than 2.02, Student's of 38 degrees of freedom."""
+    error = 1 / (2.00 * math.sqrt(2))
+    assert beats(Reading(0.0, se=error), Reading(1.0, se=error), "lower")
+    assert not beats(Reading(0.0, se=error, df=19), Reading(1.0, se=error, df=19), "lower")
 
 
 def test_between_two_checkpoints_the_interval_is_normal() -> None:

@@ -117,6 +117,26 @@ def test_pickled_samples_are_never_loaded(tmp_path: Path, write: Write, records:
     assert store.load(tmp_path).entries[0].samples() is None
 
 
+def test_damaged_samples_count_as_none(tmp_path: Path, write: Write, records: Records) -> None:
+    path = write(tmp_path, "t1", "s1", records("vae", "decode")) / "samples.npz"
+    np.savez_compressed(path, arr_0=np.random.default_rng(0).integers(17, size=(64, 8, 8, 1), dtype=np.uint8))
+    content = bytearray(path.read_bytes())
+    content[200:1200] = b"\xff" * 1000
+    path.write_bytes(content)
+    assert store.load(tmp_path).entries[0].samples() is None
+
+
+@pytest.mark.parametrize(
+    "line", ['{"images": 1}', '{"loss": {"a": 1}}', '{"images": 1, "loss": {"a": "x"}}', "[]", "1"]
+)
+def test_lines_of_a_log_that_tell_no_losses_are_left_out(
+    tmp_path: Path, write: Write, records: Records, line: str
+) -> None:
+    write(tmp_path, "t1", "s1", records("vae", "decode"))
+    (tmp_path / "t1" / "log.jsonl").write_text(f'{{"images": 1, "loss": {{"a": 1.5}}}}\n{line}\n')
+    assert len(store.load(tmp_path).entries[0].log()) == 1
+
+
 def test_a_folder_without_results_is_refused_in_one_line(tmp_path: Path, write: Write, records: Records) -> None:
     run = write(tmp_path / "out", "t1", "s1", records("vae", "decode")).parent.parent
     (tmp_path / "empty").mkdir()

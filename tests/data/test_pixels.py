@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from genzoo.data import load
+from genzoo.data.sources import IMAGE_SUFFIXES
 from genzoo.errors import DataError
 
 SaveImages = Callable[..., np.ndarray]
@@ -134,6 +135,18 @@ def test_images_that_cannot_be_read_are_named_and_counted(tmp_path: Path, save_i
     message = str(caught.value)
     assert "3 of 10 images cannot be read" in message and "\n" not in message
     assert all(f"set/00{i}.png" in message for i in (3, 7, 8))
+
+
+def test_a_program_under_the_name_of_a_picture_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("PostScript is run"))
+    with pytest.raises(DataError, match=r"2 of 2 images cannot be read: set/0\.png \(not an image\)"):
+        load(save_twice(tmp_path / "set", Image.new("L", (4, 4)), ".png", format="EPS"))
+
+
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
+def test_every_suffix_that_is_looked_for_is_of_a_format_that_is_opened(tmp_path: Path, suffix: str) -> None:
+    picture = Image.new("1" if suffix == ".pbm" else "L", (4, 4))
+    assert decoded(tmp_path / "set", picture, suffix).shape[:2] == (4, 4)
 
 
 def test_many_broken_images_are_named_in_part(tmp_path: Path, save_images: SaveImages) -> None:

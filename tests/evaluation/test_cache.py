@@ -2,6 +2,7 @@
 
 import socket
 import warnings
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def test_other_images_under_an_old_name_are_extracted_anew(tmp_path: Path) -> No
     assert len(cache) == 3
 
 
+def test_two_extractors_of_one_file_of_weights_share_nothing(tmp_path: Path) -> None:
+    images, cache = noise(30, 8, 8, 1), FeatureCache(tmp_path)
+    one, other = load_extractor("cnn8"), replace(load_extractor("rand28"), sha256=load_extractor("cnn8").sha256)
+    extract_cached(images, one, cache)
+    assert torch.equal(extract_cached(images, other, cache), extract(images, other))
+
+
 @pytest.mark.parametrize(
     "damage", ["truncated", "flipped in the numbers", "flipped in the hash", "empty", "other file"]
 )
@@ -80,7 +88,7 @@ def test_a_damaged_entry_is_noticed_said_and_rebuilt(tmp_path: Path, damage: str
     assert len(said) == 1 and "\n" not in str(said[0].message)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert torch.equal(cache[content_hash(images), extractor.sha256], whole)
+        assert torch.equal(cache[content_hash(images), extractor.key], whole)
 
 
 def test_a_folder_that_refuses_costs_time_and_not_the_result(tmp_path: Path) -> None:

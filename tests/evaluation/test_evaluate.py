@@ -8,7 +8,7 @@ from torch import Tensor
 
 from genzoo.data.points import density
 from genzoo.errors import InvalidSamples
-from genzoo.evaluation import evaluate_images, evaluate_points, gaussian, load_extractor, train_subset
+from genzoo.evaluation import evaluate_images, evaluate_points, gaussian, load_extractor
 from genzoo.evaluation.checks import subset
 from genzoo.evaluation.metrics import NAMES
 from genzoo.evaluation.record import Metric
@@ -25,7 +25,7 @@ def pixels_to_unit(images: Tensor) -> Tensor:
 @pytest.mark.parametrize("extractor", ["cnn8", "rand28"])
 def test_the_ceiling_is_far_above_the_floor(digits: Digits, extractor: str) -> None:
     train, test, labels = digits
-    ceiling = train[train_subset(len(train), 500, seed=0)]
+    ceiling = train[subset(len(train), 500, seed=0)]
     floor = quantise(gaussian(pixels_to_unit(train), 500, seed=0), 17)
     high, low = (
         evaluate_images(fake, test, extractor=load_extractor(extractor), strata=labels) for fake in (ceiling, floor)

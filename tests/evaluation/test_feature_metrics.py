@@ -332,7 +332,7 @@ class TestPlugins:
         metric = self.of(mean_distance)
         truth = abs(self.COMPARISON.generated.features.mean() - self.COMPARISON.real.features.mean()).item()
         assert (metric.value, metric.se, metric.expected, metric.how) == (truth, 0.5, 0, "means")
-        assert metric.interval == pytest.approx((truth - 0.98, truth + 0.98))
+        assert metric.interval == pytest.approx((truth - 0.98, truth + 0.98), abs=1e-4)
 
     def test_it_gets_the_training_images_and_the_seed(self) -> None:
         metric = self.of(lambda given: Measurement(len(given.train) + given.seed, "higher", "counted"))

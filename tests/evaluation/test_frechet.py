@@ -98,7 +98,7 @@ def test_moments_stand_for_the_features(n: int) -> None:
     fake, real = normal(n, 10, 0) + 0.2, normal(100, 10, 1) @ normal(10, 10, 2)
     mu, sigma = real.mean(0), torch.cov(real.T)
     truth = frechet_distance(fake, real)
-    assert frechet_from_moments(fake, mu, sigma) == pytest.approx(truth, rel=1e-8)
+    assert frechet_from_moments(fake, Moments.checked(mu, sigma)) == pytest.approx(truth, rel=1e-8)
     assert frechet_between(Moments.of(fake), Moments.checked(mu, sigma)) == pytest.approx(truth, rel=1e-6)
 
 
@@ -106,23 +106,24 @@ def test_moments_rounded_to_float32_may_have_an_eigenvalue_below_zero() -> None:
     real = normal(100, 3, 0) @ normal(3, 12, 1)
     sigma = torch.cov(real.T).float()
     assert torch.linalg.eigvalsh(sigma.double())[0] < 0
-    assert frechet_from_moments(real, real.mean(0).float(), sigma) == pytest.approx(0, abs=1e-2)
+    assert frechet_from_moments(real, Moments.checked(real.mean(0).float(), sigma)) == pytest.approx(0, abs=1e-2)
 
 
 @pytest.mark.parametrize(
     ("mu", "sigma", "message"),
     [
-        (torch.zeros(3), torch.eye(4), r"mu has shape \(3,\) and sigma \(4, 4\); statistics are"),
-        (torch.zeros(1, 3), torch.eye(3), r"mu has shape \(1, 3\)"),
+        (torch.zeros(3), torch.eye(4), r"mu is \[3\] and sigma \[4, 4\]; they must be \[d\] and \[d, d\]"),
+        (torch.zeros(1, 3), torch.eye(3), r"mu is \[1, 3\]"),
         (torch.zeros(3), torch.eye(3) * torch.nan, "mu or sigma holds NaN or infinity"),
-        (torch.zeros(3), torch.ones(3, 3).triu(), "sigma is no covariance: it is not symmetric"),
-        (torch.zeros(3), -torch.eye(3), "has a negative variance"),
+        (torch.zeros(3), torch.ones(3, 3).triu(), "sigma is not symmetric, so it is no covariance"),
+        (torch.zeros(3), -torch.eye(3), r"has a negative eigenvalue \(-1\)"),
+        (torch.zeros(2), torch.tensor([[1.0, 3.0], [3.0, 1.0]]), r"has a negative eigenvalue \(-2\)"),
         (torch.zeros(4), torch.eye(4), "generated rows have 3 columns, the statistics 4: use the extractor"),
     ],
 )
 def test_statistics_that_nothing_has_are_told_in_one_line(mu: Tensor, sigma: Tensor, message: str) -> None:
     with pytest.raises(InvalidSamples, match=message) as error:
-        frechet_from_moments(normal(9, 3, 0), mu, sigma)
+        frechet_from_moments(normal(9, 3, 0), Moments.checked(mu, sigma))
     assert "\n" not in str(error.value)
 
 

@@ -8,7 +8,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binomtest, norm
 from scipy.stats import energy_distance as scipy_energy_distance
+from scipy.stats import t as stats_t
 from torch import Generator, Tensor
 
 from genzoo.data.points import density as known_density
@@ -51,6 +53,24 @@ def test_fresh_draws_score_like_the_floor(eight: KnownDensity) -> None:
     assert abs(metrics["energy_distance"].value) < 5 * metrics["energy_distance"].se
     assert abs(metrics["mmd2"].floor) < 1e-3
     assert abs(metrics["energy_distance"].floor) < 5e-3
+
+
+@pytest.mark.parametrize(("good", "bad"), [(30, 0), (0, 30), (20, 10)])
+def test_the_share_of_good_points_has_wilson_s_interval(eight: KnownDensity, good: int, bad: int) -> None:
+    """At 0 and 1 too, where the normal one has no width."""
+    inside = draw(eight, 200)
+    inside = inside[eight.log_prob(inside) >= eight.threshold_99][:good]
+    found = point_metrics(torch.cat([inside, torch.full((bad, 2), 50.0)]), eight)["good_points"]
+    interval = binomtest(good, good + bad).proportion_ci(0.95, "wilson")
+    assert found.se is None and found.interval == pytest.approx(tuple(interval), abs=1e-12)
+
+
+@pytest.mark.parametrize(("n", "t"), [(2000, stats_t.ppf(0.975, 3)), (400, norm.ppf(0.975))])
+def test_means_over_blocks_have_student_s_interval(eight: KnownDensity, n: int, t: float) -> None:
+    metrics = point_metrics(draw(eight, n), eight)
+    for name in ("mmd2", "energy_distance"):
+        found = metrics[name]
+        assert found.interval == pytest.approx((found.value - t * found.se, found.value + t * found.se), rel=1e-6)
 
 
 def test_a_dropped_mode_is_seen_though_all_points_are_good(eight: KnownDensity) -> None:
@@ -168,6 +188,11 @@ def test_every_built_in_density_has_every_metric(name: str) -> None:
     metrics = point_metrics(draw(density, 1000), density)
     assert metrics["modes_covered"].value == density.num_modes
     assert all(m.status == "ok" and m.floor is not None for m in metrics.values())
+
+
+def test_all_points_of_a_uniform_density_are_good_ones() -> None:
+    board = known_density("checkerboard")
+    assert point_metrics(draw(board), board)["good_points"].expected == 1.0
 
 
 @pytest.mark.parametrize(

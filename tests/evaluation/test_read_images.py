@@ -20,6 +20,7 @@ from genzoo.evaluation.samples import (
     read_moments,
     read_points,
 )  # fmt: skip
+from genzoo.images import quantise, to_unit
 
 GREY, COLOUR = Wanted((1, 8, 8), 256), Wanted((3, 8, 8), 256)
 
@@ -247,6 +248,13 @@ def test_an_unreadable_picture_in_the_middle_of_a_folder_is_named(tmp_path: Path
         read_images(tmp_path, GREY)
 
 
+def test_a_program_that_is_called_a_picture_is_not_run(tmp_path: Path) -> None:
+    head = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n"
+    (tmp_path / "a.png").write_bytes(head + b"0.5 setgray 0 0 4 4 rectfill\nshowpage\n%%EOF\n")
+    with pytest.raises(InvalidSamples, match=r"1 of 1 images in .* cannot be used, first a.png: not an image"):
+        read_images(tmp_path)
+
+
 def test_unreadable_pictures_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     picture(tmp_path, "a.png", "L")
@@ -350,7 +358,7 @@ def test_published_moments_are_recognised_and_read(tmp_path: Path) -> None:
     np.savez(tmp_path / "images.npz", arr_0=noise(2, 4, 4, 1))
     assert holds_moments(path) and not holds_moments(tmp_path / "images.npz") and not holds_moments(tmp_path)
     found = read_moments(path)
-    assert found.mu.dtype is torch.float64 and np.allclose(found.sigma.numpy(), np.cov(rows.T), atol=0)
+    assert found.mean.dtype is torch.float64 and np.allclose(found.cov.numpy(), np.cov(rows.T), atol=0)
     assert found.sha256 != read_moments(moments(tmp_path / "n.npz", rows.mean(0) + 1, np.cov(rows.T))).sha256
 
 
@@ -358,9 +366,11 @@ def test_published_moments_are_recognised_and_read(tmp_path: Path) -> None:
     ("mu", "sigma", "message"),
     [
         (np.zeros(3), np.eye(4), r"mu is \[3\] and sigma \[4, 4\]; they must be \[d\] and \[d, d\]"),
-        (np.zeros((3, 3)), np.eye(3), r"mu is \[3, 3\]"),
+        (np.zeros((3, 3)), np.eye(3), r"m.npz: mu is \[3, 3\]"),
+        (np.zeros(0), np.zeros((0, 0)), "mu and sigma are empty"),
         (np.array([0, np.nan]), np.eye(2), "holds NaN or infinity"),
         (np.zeros(2), np.array([[1.0, 2.0], [0.0, 1.0]]), "sigma is not symmetric"),
+        (np.zeros(2), np.array([[1.0, 3.0], [3.0, 1.0]]), r"sigma has a negative eigenvalue \(-2\)"),
     ],
 )
 def test_moments_that_are_none_are_refused(tmp_path: Path, mu: np.ndarray, sigma: np.ndarray, message: str) -> None:
@@ -371,3 +381,31 @@ def test_moments_that_are_none_are_refused(tmp_path: Path, mu: np.ndarray, sigma
 def test_samples_are_images_by_index_without_classes() -> None:
     samples = SampleSet("x", torch.from_numpy(noise(5, 4, 4, 1)))
     assert torch.equal(samples.images(torch.tensor([3, 1])), samples.x[[3, 1]]) and samples.labels is None
+
+
+# Levels
+
+
+def test_pixels_between_the_data_s_levels_are_rounded_to_them_whatever_the_source(tmp_path: Path) -> None:
+    images = noise(6, 8, 8, 1)
+    images[0] = quantise(to_unit(torch.from_numpy(images[:1]), 256), 17)[0].numpy()  # lies on the levels already
+    np.savez(tmp_path / "a.npz", arr_0=images)
+    (tmp_path / "folder").mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image.squeeze()).save(tmp_path / "folder" / f"{i}.png")
+    wanted = Wanted((1, 8, 8), 17)
+    for found in (
+        from_array("array", images, wanted),
+        from_array("tensor", torch.from_numpy(images), wanted),
+        read_images(tmp_path / "a.npz", wanted),
+        read_images(tmp_path / "folder", wanted),
+        as_pictures("pipeline", torch.from_numpy(images), wanted),
+    ):
+        assert torch.equal(found.x, quantise(to_unit(torch.from_numpy(images), 256), 17)), found.name
+        assert found.preparation == ("5 of 6 images rounded to 17 levels",)
+
+
+def test_resizing_comes_before_rounding() -> None:
+    found = from_array("a", noise(3, 16, 16, 1), Wanted((1, 8, 8), 17))
+    assert len(found.x.unique()) <= 17
+    assert found.preparation[1:] == ("3 of 3 images rounded to 17 levels",) and "resized" in found.preparation[0]

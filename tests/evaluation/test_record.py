@@ -56,6 +56,25 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["record.json"]
 
 
+@pytest.mark.parametrize(
+    ("part", "facts"),
+    [("training", {"cpu": "a processor", "gpu": "a GPU", "threads": 4}), ("data", {"preprocessing": "centre crop"})],
+)
+def test_what_older_records_do_not_say_is_kept_and_leaves_their_ids_alone(
+    tmp_path: Path, part: str, facts: dict[str, Any]
+) -> None:
+    plain, full = record(), record(**{part: {**CONTENT[part], **facts}})
+    assert not facts.keys() & plain.as_json()[part].keys() and full.as_json()[part].items() >= facts.items()
+    for name, written in {"older": plain, "newer": full}.items():
+        write_record(tmp_path / name, written)
+        assert read_record(tmp_path / name) == written
+    values = json.loads((tmp_path / "newer").read_text())
+    values[part].pop(next(iter(facts)))
+    (tmp_path / "newer").write_text(json.dumps(values))
+    with pytest.raises(RunError, match="was changed after it was written"):
+        read_record(tmp_path / "newer")
+
+
 def test_a_failed_run_needs_little(tmp_path: Path) -> None:
     failed = record(
         status="failed", reason="loss is nan at step 4", training=None, sampling=None, extractor=None, metrics={},
@@ -134,6 +153,9 @@ def broken(**changes: Any) -> str:
         (broken(status="fine"), "status"),
         (broken(warnings=[]), "changed after it was written"),
         (broken(id="0" * 64), "changed after it was written"),
+        (broken(reason="\ud800"), "cannot be read"),
+        (broken(model={**record().as_json()["model"], "options": {"a": "\ud800"}}), "cannot be read"),
+        ("[" * 100_000, "cannot be read"),
     ],
 )
 def test_what_is_not_a_record_is_told_in_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -162,7 +184,8 @@ def test_records_of_one_protocol_are_comparable() -> None:
         ("data", {"n": 400}, "real examples differs"),
         ("data", {"levels": 256}, "quantiser differs"),
         ("sampling", {"n": 400}, "samples differs"),
-        ("extractor", {"hash": "ffff"}, "extractor differs"),
+        ("extractor", {"hash": "ffff"}, "extractor differs: cnn8@1a2b and cnn8@ffff"),
+        ("extractor", {"name": "another"}, "extractor differs: cnn8@1a2b and another@1a2b"),
     ],
 )
 def test_what_keeps_two_records_apart(part: str, change: dict[str, Any], reason: str) -> None:

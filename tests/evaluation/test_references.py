@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from genzoo.errors import InvalidSamples
-from genzoo.evaluation.references import gaussian, train_subset
+from genzoo.evaluation.checks import subset
+from genzoo.evaluation.references import gaussian
 
 
 def test_the_gaussian_has_the_mean_and_covariance_of_the_data() -> None:
@@ -43,10 +44,10 @@ def test_nothing_to_fit_is_told() -> None:
         gaussian(torch.zeros(1, 2), 3, seed=0)
 
 
-def test_the_training_subset_is_distinct_ordered_and_fixed() -> None:
-    rows = train_subset(1297, 500, seed=0)
+def test_a_subset_is_distinct_ordered_and_fixed() -> None:
+    rows = subset(1297, 500, seed=0)
     assert len(set(rows.tolist())) == 500
     assert torch.equal(rows, rows.sort().values)
-    assert torch.equal(rows, train_subset(1297, 500, seed=0))
-    assert not torch.equal(rows, train_subset(1297, 500, seed=1))
-    assert torch.equal(train_subset(5, 500, seed=0), torch.arange(5))
+    assert torch.equal(rows, subset(1297, 500, seed=0))
+    assert not torch.equal(rows, subset(1297, 500, seed=1))
+    assert torch.equal(subset(5, 500, seed=0), torch.arange(5))

@@ -5,6 +5,7 @@
 'FD[rand28@...]'
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,11 @@ class Extractor:
     def literature_comparable(self) -> bool:
         """Whether numbers may stand beside published ones."""
         return self.name == INCEPTION
+
+    @property
+    def key(self) -> str:
+        """sha256 of its name and its weights' hash: two may share a file of weights and make different features."""
+        return hashlib.sha256(f"{self.name}@{self.sha256}".encode()).hexdigest()
 
     @property
     def label(self) -> str:
