@@ -128,7 +128,7 @@ def folder_of(zoo: Zoo, run: Path, run_id: str, config: SampleConfig, judging: J
 
 def held_out(data: Data, num_images: int) -> Tensor:
     """The test examples that likelihoods are taken of: so many fixed images, or all points."""
-    rows = ev.train_subset(len(data.test), num_images if is_image(data.shape) else len(data.test), seed=0)
+    rows = ev.subset(len(data.test), num_images if is_image(data.shape) else len(data.test), seed=0)
     return data.test.batch(rows).x
 
 
@@ -227,6 +227,6 @@ def reference_folder(role: Reference, data: Data, config: SampleConfig, out: Pat
 
 
 def _reference_samples(role: Reference, data: Data, n: int, seed: int) -> Tensor:
-    chosen = ev.train_subset(len(data.train), n if role == "ceiling" else MAX_IMAGES, seed)
+    chosen = ev.subset(len(data.train), n if role == "ceiling" else MAX_IMAGES, seed)
     x = data.train.batch(chosen).x
     return x if role == "ceiling" else ev.gaussian(x, n, seed)

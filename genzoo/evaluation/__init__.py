@@ -54,11 +54,8 @@ __all__ = [
     "seal",
     "size_warnings",
     "subset",
-    "train_subset",
     "write_record",
 ]
-
-train_subset = subset
 
 
 def evaluate_images(
