@@ -18,7 +18,7 @@ from typing import NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-BLOCK_ELEMENTS = 1 << 20  # of each of three buffers
+BLOCK_ELEMENTS = 1 << 20  # of each of three buffers, times d / INNER for whole rows
 FEWEST_ROWS = 64
 CHUNK_ELEMENTS = 1 << 17  # of rows in float64
 INNER = 256  # columns multiplied at once: the bound of a sum of short sums is smaller than that of a long one
@@ -28,7 +28,7 @@ UNDECIDED_PER_ROW = 48
 Result = TypeVar("Result")
 
 
-class _TooManyUndecided(Exception):
+class TooManyUndecided(Exception):
     """Float32 leaves so many pairs undecided that float64 is faster."""
 
 
@@ -37,7 +37,7 @@ def scan(of_dtype: Callable[[torch.dtype], Result]) -> Result:
     if torch.get_float32_matmul_precision() == "highest":
         try:
             return of_dtype(torch.float32)
-        except _TooManyUndecided:
+        except TooManyUndecided:
             pass
     return of_dtype(torch.float64)
 
@@ -107,7 +107,7 @@ class Points:
 
 
 class Pairs(NamedTuple):
-    """Row numbers within a block, in order, and column numbers."""
+    """Row numbers within a block, and numbers of rows of ``y``."""
 
     i: Tensor
     j: Tensor
@@ -130,11 +130,6 @@ class Gram:
         self.right = torch.zeros(self.width, d, dtype=dtype, device=y.raw.device)
         for rows in y.chunks():
             self.right[rows][: len(y) - rows.start] = y.scaled(rows)
-        elements = BLOCK_ELEMENTS * max(
-            1, d // INNER
-        )  # a product of long rows costs more than its block's way to memory
-        self.num_rows = min(len(x), max(FEWEST_ROWS, elements // self.width))
-        self.buffers = torch.empty(3, self.num_rows, self.width, dtype=dtype, device=y.raw.device)
 
     def filled(self, values: Tensor, fill: float) -> Tensor:
         """``values`` [m] and then ``fill``, [width] in the dtype of the blocks."""
@@ -144,22 +139,43 @@ class Gram:
 
     def blocks(self) -> Iterator["Block"]:
         """Every row of ``x`` against all of ``y``; a block is overwritten by the next."""
-        for start in range(0, len(self.x), self.num_rows):
-            rows = slice(start, min(start + self.num_rows, len(self.x)))
-            product, first, second = self.buffers[:, : rows.stop - start]
-            left = self.x.scaled(rows).to(self.dtype)
-            for k in range(0, left.shape[1], INNER):
-                columns = slice(k, k + INNER)
-                product.addmm_(left[:, columns], self.right[:, columns].T, beta=min(k, 1), alpha=-2)
-            yield Block(self, rows, product, (first, second))
+        # A product of long rows costs more than its block's way to memory.
+        elements = BLOCK_ELEMENTS * max(1, self.right.shape[1] // INNER)
+        num_rows = min(len(self.x), max(FEWEST_ROWS, elements // self.width))
+        room = self.right.new_empty(3, num_rows, self.width)
+        for start in range(0, len(self.x), num_rows):
+            rows = slice(start, min(start + num_rows, len(self.x)))
+            yield self.block(self.x.scaled(rows).to(self.dtype), rows, slice(0, self.width), room)
+
+    def tiles(self) -> Iterator["Block"]:
+        """If ``x`` is ``y``: panels I <= J of its rows against each other; see :meth:`Block.both_ways`.
+
+        A tile is overwritten by the next. Those of the same rows follow each other, the last column last.
+        """
+        side = self.group * max(1, math.isqrt(BLOCK_ELEMENTS) // self.group)
+        room = self.right.new_empty(3, side, side)
+        panels = [slice(start, min(start + side, self.width)) for start in range(0, self.width, side)]
+        for number, panel in enumerate(panels):
+            rows = slice(panel.start, min(panel.stop, len(self.x)))
+            for columns in panels[number:]:
+                yield self.block(self.right[rows], rows, columns, room)
+
+    def block(self, left: Tensor, rows: slice, columns: slice, room: Tensor) -> "Block":
+        """Of ``left``, which are the rows as multiplied; computed in ``room``."""
+        product, first, second = room[:, : rows.stop - rows.start, : columns.stop - columns.start]
+        for k in range(0, left.shape[1], INNER):
+            inner = slice(k, k + INNER)
+            product.addmm_(left[:, inner], self.right[columns, inner].T, beta=min(k, 1), alpha=-2)
+        return Block(self, rows, columns, product, (first, second))
 
 
 @dataclass(frozen=True)
 class Block:
-    """-2 u.v of some rows with all, [b, width], and room for two more matrices of this shape."""
+    """-2 u.v of some rows with some or all columns, [b, w], and room for two more matrices of this shape."""
 
     gram: Gram
     rows: slice
+    columns: slice
     product: Tensor
     room: tuple[Tensor, Tensor]
 
@@ -173,9 +189,18 @@ class Block:
         """The rows' part of the error of a squared distance, [b, 1] float64."""
         return self.gram.gamma * self.norms + self.gram.tiny
 
+    def both_ways(self) -> list["Block"]:
+        """This tile and, unless it is of rows with themselves, the same products with its columns as rows."""
+        if self.rows.start == self.columns.start:
+            return [self]
+        rows = slice(self.columns.start, min(self.columns.stop, len(self.gram.x)))
+        product, first, second = (matrix.T[: rows.stop - rows.start] for matrix in (self.product, *self.room))
+        return [self, Block(self.gram, rows, self.rows, product, (first, second))]
+
     def fill_diagonal(self, matrix: Tensor, value: float) -> None:
-        """Write ``value`` where a row meets itself; ``x`` and ``y`` are the same set."""
-        matrix[:, self.rows].fill_diagonal_(value)
+        """Write ``value`` where a row meets itself, if any does; ``x`` and ``y`` are the same set."""
+        if self.columns.start <= self.rows.start < self.columns.stop:
+            matrix[:, self.rows.start - self.columns.start :].fill_diagonal_(value)
 
     def exact(self, pairs: Pairs) -> Tensor:
         """|x_i - y_j|^2 of the features as they are, float64."""
@@ -190,31 +215,54 @@ class Block:
             out[some] = x.raw[i[some]].sub_(y.raw[j[some]]).square_().sum(1)
         return out
 
-    def at_most(self, matrix: Tensor, limits: Tensor) -> Pairs:
-        """Where ``matrix`` [b, width] is not above ``limits`` [b, 1]; few, so groups of columns are looked at first."""
-        groups = matrix.view(len(matrix), self.gram.group, -1)
-        limits = limits.to(matrix.dtype)
-        row, group = (groups.amin(1) <= limits).nonzero(as_tuple=True)
+    def groups(self, matrix: Tensor) -> Tensor:
+        """``matrix`` [b, w] as [b, group, w / group]."""
+        return matrix.unflatten(1, (self.gram.group, -1))
+
+    def minima(self, matrix: Tensor) -> Tensor:
+        """Of groups, [b, w / group]."""
+        groups = self.groups(matrix)
+        return torch.amin(groups, 1, out=torch.empty_like(groups[:, 0]))  # in its layout: ten times faster if turned
+
+    def at_most(self, matrix: Tensor, minima: Tensor, limits: Tensor) -> Pairs:
+        """Where ``matrix`` [b, w] is not above ``limits`` [b, 1], by rows; few, so the minima of groups tell where.
+
+        Columns are counted from the block's first.
+        """
+        groups, limits = self.groups(matrix), limits.to(matrix.dtype)
+        row, group = (minima <= limits).nonzero(as_tuple=True)
         if self.gram.dtype == torch.float32 and len(row) > UNDECIDED_PER_ROW * len(matrix):
-            raise _TooManyUndecided
+            raise TooManyUndecided
         found, position = (groups[row, :, group] <= limits[row]).nonzero(as_tuple=True)
         return Pairs(row[found], position * groups.shape[2] + group[found])
+
+    def lower_bounds(self, *, exclude_self: bool) -> tuple[Tensor, Tensor]:
+        """Of squared distances, less what is the same in a row, [b, w]; and their minima over groups."""
+        columns = self.gram.filled(self.gram.y.norms, torch.inf) - self.gram.slack
+        lower = torch.add(self.product, columns[self.columns], out=self.room[0])
+        if exclude_self:
+            self.fill_diagonal(lower, torch.inf)
+        return lower, self.minima(lower)
+
+    def limits(self, kth: Tensor) -> Tensor:
+        """What the lower bounds of the k nearest do not exceed, if k are at most ``kth``; both [b, 1].
+
+        The k-th distance is at most the bound plus twice the error, where |v|^2 <= 2 |u|^2 + 2 |u - v|^2.
+        """
+        square = (kth.double() + self.norms - self.slack).clamp(min=0)
+        limits = square * (1 + 8 * self.gram.gamma) + 9 * self.slack - self.norms
+        return limits.clamp(max=torch.finfo(self.gram.dtype).max).to(self.gram.dtype)  # below infinity, which is no row
 
     def candidates(self, k: int, *, exclude_self: bool) -> tuple[Tensor, Tensor]:
         """Squared distances of rows among which are the k smallest, [b, c >= k] float64, exact, and their columns.
 
         Rows with fewer candidates end in infinity. The k-th smallest group minimum is not below the k-th smallest
-        lower bound, so k distances are at most that plus twice the error, where |v|^2 <= 2 |u|^2 + 2 |u - v|^2.
+        lower bound.
         """
-        gram = self.gram
-        lower = torch.add(self.product, gram.filled(gram.y.norms, torch.inf) - gram.slack, out=self.room[0])
-        if exclude_self:
-            self.fill_diagonal(lower, torch.inf)
-        minima = lower.view(len(lower), gram.group, -1).amin(1)
-        kth = minima.topk(k, largest=False, sorted=False).values.amax(1, keepdim=True).double()
-        square = (kth + self.norms - self.slack).clamp(min=0)
-        pairs = self.at_most(lower, square * (1 + 8 * gram.gamma) + 9 * self.slack - self.norms)
-        return _side_by_side(pairs, self.exact(pairs), len(lower))
+        lower, minima = self.lower_bounds(exclude_self=exclude_self)
+        kth = minima.topk(k, largest=False, sorted=False).values.amax(1, keepdim=True)
+        pairs = self.at_most(lower, minima, self.limits(kth))
+        return side_by_side(pairs, self.exact(pairs), len(lower))
 
     def inside(self, squares: Tensor, *, closed: bool) -> Tensor:
         """1 where |x_i - y_j|^2 < ``squares`` (<= if ``closed``), else 0, [b, width]; squares are [b, 1] or [m]."""
@@ -223,7 +271,8 @@ class Block:
         columns = gram.filled(gram.y.norms - (0 if by_row else scaled), torch.inf)
         apart = torch.add(self.product, columns, out=self.room[0])
         apart.add_((self.norms - scaled if by_row else self.norms).to(gram.dtype))
-        undecided = self.at_most(torch.abs(apart, out=self.room[1]).sub_(gram.slack), self.slack)
+        doubt = torch.abs(apart, out=self.room[1]).sub_(gram.slack)
+        undecided = self.at_most(doubt, self.minima(doubt), self.slack)
         if len(undecided.i):
             exact, limit = self.exact(undecided), squares[undecided.i, 0] if by_row else squares[undecided.j]
             within = exact <= limit if closed else exact < limit
@@ -231,7 +280,7 @@ class Block:
         return apart.lt_(0)
 
 
-def _side_by_side(pairs: Pairs, values: Tensor, num_rows: int) -> tuple[Tensor, Tensor]:
+def side_by_side(pairs: Pairs, values: Tensor, num_rows: int) -> tuple[Tensor, Tensor]:
     """Values and columns of each row in a row of their own, filled up with infinity and -1."""
     counts = torch.bincount(pairs.i, minlength=num_rows)
     place = torch.arange(len(pairs.i), device=pairs.i.device) - (counts.cumsum(0) - counts)[pairs.i]

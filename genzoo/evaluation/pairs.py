@@ -1,7 +1,7 @@
 """Everything that looks at pairs of features: who lies in whose neighbourhood, and the kernel distance.
 
-One pass over each of three Gram matrices, in blocks of rows (:mod:`genzoo.evaluation.gram`): memory is O(block * N),
-and every count is that of brute force in float64.
+One pass over one Gram matrix and half of two, a block at a time (:mod:`genzoo.evaluation.gram`): memory is
+O(block * N), and every count is that of brute force in float64.
 
 References: Demystifying MMD GANs (Bińkowski et al., 2018) for the kernel distance; Improved Precision and Recall Metric
 (Kynkäänniemi et al., 2019); Reliable Fidelity and Diversity Metrics (Naeem et al., 2020) for density and coverage.
@@ -17,6 +17,7 @@ from genzoo.evaluation.checks import check_features
 from genzoo.evaluation.frechet import Estimate
 from genzoo.evaluation.gram import Block, Frame, Gram, Points, scan
 from genzoo.evaluation.mmd import CubicKernel, KernelSums, power_sums
+from genzoo.evaluation.within import NearestOthers
 
 K_STRICT, K_CLOSED = 5, 3
 
@@ -63,13 +64,17 @@ class PairStatistics:
 def _within(points: Points, kernel: CubicKernel, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Squared distances to the five nearest others of the same set, [n, 5], and the kernel's row sums, [n]."""
     nearest = torch.empty(len(points), K_STRICT, dtype=torch.float64, device=points.raw.device)
-    powers, weights = torch.empty_like(nearest[:, :3].T), kernel.weights(points)
+    powers, others = torch.zeros_like(nearest[:, :3].T), dict[int, NearestOthers]()
     gram = Gram(points, points, dtype)
-    for block in gram.blocks():
-        squares, _ = block.candidates(K_STRICT, exclude_self=True)
-        nearest[block.rows] = squares.topk(K_STRICT, largest=False).values
-        block.fill_diagonal(block.product, 0)
-        powers[:, block.rows], _ = power_sums(block, weights[block.rows].to(dtype), gram.filled(weights, 0))
+    weights = gram.filled(kernel.weights(points), 0)
+    for tile in gram.tiles():
+        tile.fill_diagonal(tile.product, 0)
+        sums = power_sums(tile, weights[tile.rows], weights[tile.columns])
+        for block, of_rows in zip(tile.both_ways(), sums, strict=False):
+            powers[:, block.rows] += of_rows[:, : len(block.product)]
+            others.setdefault(block.rows.start, NearestOthers(block, K_STRICT)).add(block)
+        if tile.columns.stop == gram.width:
+            nearest[tile.rows] = others.pop(tile.rows.start).settle(tile)
     return nearest, kernel.row_sums(points, points, powers)
 
 

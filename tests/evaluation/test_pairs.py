@@ -69,16 +69,18 @@ def prdc(found: PairStatistics) -> dict[str, float]:
     offset=st.sampled_from([0.0, 1e6, -3e5]),
     scale=st.sampled_from([1.0, 0.1, 1e-3]),
     undecided=st.sampled_from([0, 10**9]),
+    elements=st.sampled_from([30, 1 << 20]),
     seed=st.integers(0, 1000),
 )
 def test_exact_with_ties_duplicates_offsets_and_unequal_sizes(
-    n: int, m: int, d: int, top: int, offset: float, scale: float, undecided: int, seed: int
+    n: int, m: int, d: int, top: int, offset: float, scale: float, undecided: int, elements: int, seed: int
 ) -> None:
-    """On a coarse grid most distances are tied and many rows are duplicates; in blocks of float32 and of float64."""
+    """On a coarse grid most distances are tied and many rows are duplicates; in float32 and float64, any blocks."""
     generator = torch.Generator().manual_seed(seed)
     fake, real = (scale * torch.randint(0, top + 1, (k, d), generator=generator).double() + offset for k in (n, m))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gram, "UNDECIDED_PER_ROW", undecided)
+        patch.setattr(gram, "BLOCK_ELEMENTS", elements)
         assert_same(pair_statistics(fake, real), brute_force(fake, real))
 
 
@@ -167,6 +169,13 @@ def test_a_dropped_mode_lowers_recall_and_not_precision() -> None:
     assert dropped["precision"] >= whole["precision"] - 0.02
     assert dropped["recall"] < 0.6 * whole["recall"]
     assert dropped["coverage"] < 0.6 * whole["coverage"]
+
+
+def test_exact_where_each_panel_of_rows_is_nearer_than_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was among the nearest has to give way, panel after panel."""
+    monkeypatch.setattr(gram, "BLOCK_ELEMENTS", 100)
+    fake, real = torch.arange(150.0)[:, None].sqrt() * torch.ones(3), torch.arange(140.0)[:, None] * torch.ones(3) / 12
+    assert_same(pair_statistics(fake, real), brute_force(fake, real))
 
 
 def test_a_set_of_equal_rows_is_exact() -> None:
