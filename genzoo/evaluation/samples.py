@@ -171,4 +171,5 @@ def _load(path: Path, wanted: str, *names: str) -> dict[str, np.ndarray]:
     except InvalidSamples:
         raise
     except Exception as error:  # what a damaged file leads numpy, zipfile and zlib to
-        raise InvalidSamples(f"{path} cannot be read as .npz ({first_line(error)})") from error
+        reason = "it holds no plain arrays" if "pickle" in str(error) else first_line(error)
+        raise InvalidSamples(f"{path} cannot be read as .npz ({reason})") from error
