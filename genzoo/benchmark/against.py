@@ -1,7 +1,7 @@
 """Two results folders side by side: the rows that are in both, and whether one is better than the other.
 
 Rows are matched by data set, model, sampler and their options; where a folder has several of these, by trainer, budget
-and batch size as well. A difference is given only where :func:`genzoo.evaluation.record.comparable` allows it, and is
+and batch size as well. A difference is given only where :func:`genzoo.evaluation.comparable` allows it, and is
 called better or worse only where its 95 % interval excludes 0.
 """
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from genzoo import regimes
 from genzoo.benchmark.labels import plain
 from genzoo.benchmark.seeds import key, settings
-from genzoo.evaluation.record import Record, comparable
+from genzoo.evaluation.comparability import comparable
+from genzoo.evaluation.record import Record
 
 
 def groups(records: Iterable[Record]) -> list[list[Record]]:

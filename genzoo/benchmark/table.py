@@ -1,6 +1,6 @@
 """Records as tables: one per group of records that may share a ranked column, best model first.
 
-Records share a table when :func:`genzoo.evaluation.record.comparable` finds nothing that differs and the same regime
+Records share a table when :func:`genzoo.evaluation.comparable` finds nothing that differs and the same regime
 was asked for; where one data set needs several tables, each says why. Records that differ only in the training seed are
 one row. The ceiling (``train-vs-test``) stands above the models and the floor (``gaussian``) below them. Bold marks the
 models that none beats, and one beats another only where the 95 % interval of their difference excludes 0.

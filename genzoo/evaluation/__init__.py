@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genzoo import protocols
 from genzoo.evaluation.checks import cut, subset
+from genzoo.evaluation.comparability import comparable
 from genzoo.evaluation.extractors import (
     Extractor,
     default_extractor,
@@ -22,7 +23,7 @@ from genzoo.evaluation.features import Cache, check_images, content_hash, extrac
 from genzoo.evaluation.likelihood import likelihoods
 from genzoo.evaluation.metrics import NO_METRICS, feature_metrics, size_warnings
 from genzoo.evaluation.points import KnownDensity, floors, kl_from, point_metrics
-from genzoo.evaluation.record import Metric, Record, comparable, read_record, seal, write_record
+from genzoo.evaluation.record import Metric, Record, read_record, seal, write_record
 from genzoo.evaluation.references import gaussian
 from genzoo.evaluation.samples import read_images, read_points
 from genzoo.protocols import Comparison, ImageSet

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from genzoo.errors import RunError
-from genzoo.evaluation.record import Content, Record, comparable, measured, read_record, seal, write_record
+from genzoo.evaluation.comparability import comparable
+from genzoo.evaluation.record import Content, Record, measured, read_record, seal, write_record
 
 CONTENT: dict[str, Any] = {
     "status": "ok",
