@@ -86,11 +86,6 @@ class Table:
         found = {name: tuple(c for c in self.columns if name in c.groups) for name in GROUPS}
         return {name: group for name, group in found.items() if group}
 
-    @property
-    def num_seeds(self) -> int:
-        """The most training seeds that a row has."""
-        return max((len(row.trials.finished) for row in self.models), default=0)
-
     def expected(self, column: Column) -> str:
         """What a perfect model would score, printed; empty where it is not known."""
         cells = [row.cells[column.key] for row in self.rows if row.cells]
