@@ -12,6 +12,7 @@ The conversions go one way where the mathematics does::
 model gets no probability-flow ODE for free. :func:`blurred` fixes one noise level and so makes a Score of a NoisyScore.
 """
 
+from genzoo.capabilities.conditional import Given, labelled
 from genzoo.capabilities.conversions import (
     as_denoiser,
     as_energy,
@@ -49,6 +50,7 @@ __all__ = [
     "Density",
     "Encoder",
     "Energy",
+    "Given",
     "ImportanceWeighted",
     "LowerBound",
     "Mass",
@@ -61,6 +63,7 @@ __all__ = [
     "as_score",
     "blurred",
     "expand",
+    "labelled",
     "offers",
     "require",
     "supports",

@@ -1,16 +1,15 @@
 """The denoising diffusion probabilistic model."""
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from genzoo.capabilities import NoisePredictor
 from genzoo.images import is_image
-from genzoo.nets import ResidualMLP
+from genzoo.nets import vector_field
 
 
 def linear_betas(timesteps: int) -> Tensor:
@@ -60,40 +59,9 @@ class DDPM(nn.Module, NoisePredictor):
         super().__init__()
         self.shape, self.sampler = shape, "ddim" if is_image(shape) else "ddpm"
         self.register_buffer("betas", BETAS[schedule](timesteps), persistent=False)
-        self.net: nn.Module = UNet(shape, width, patch) if is_image(shape) else ResidualMLP(shape[0], width or 128, 3)
+        self.net = vector_field(shape, width=width, patch=patch)
 
     def predict(self, x_t: Tensor, timestep: Tensor) -> Tensor:
         """The noise in x_t, [n, *shape] float32; timestep [] or [n] in [0, T - 1]."""
         t = timestep.to(x_t.device).expand(len(x_t)) / len(self.betas)
         return self.net(x_t.float(), t).float()
-
-
-class UNet(nn.Module):
-    """diffusers' UNet2DModel over patches, for images of any size (padded to what it halves), t in [0, 1)."""
-
-    def __init__(self, shape: tuple[int, ...], width: int | None, patch: int | None) -> None:
-        super().__init__()
-        from diffusers import UNet2DModel
-
-        side = max(shape[1:])
-        self.patch = patch or (2 if side > 16 else 1)
-        width = width or 32 * self.patch
-        stages = min(4, max(2, int(math.log2(side / self.patch / 4)) + 1))
-        self.unit = self.patch * 2 ** (stages - 1)
-        channels = shape[0] * self.patch**2
-        self.unet: Any = UNet2DModel(
-            in_channels=channels,
-            out_channels=channels,
-            block_out_channels=tuple(width * min(2**i, 2) for i in range(stages)),
-            layers_per_block=1,
-            norm_num_groups=math.gcd(8, width),
-            down_block_types=("DownBlock2D",) * stages,
-            up_block_types=("UpBlock2D",) * stages,
-            add_attention=False,  # a few positions are left in the middle, and convolutions see all of them
-        )
-
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        h, w = x.shape[2:]
-        padded = F.pad(x, (0, -w % self.unit, 0, -h % self.unit))
-        noise = self.unet(F.pixel_unshuffle(padded, self.patch), 1000 * t).sample
-        return F.pixel_shuffle(noise, self.patch)[:, :, :h, :w]

@@ -1,0 +1,103 @@
+"""The net of many noise levels: a UNet over patches for images, a residual MLP for points."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genzoo.images import is_image
+from genzoo.nets.classes import ClassEmbedding
+from genzoo.nets.mlp import ResidualMLP, sinusoids
+
+
+class Block(nn.Module):
+    """h + conv(silu(norm(conv(silu(norm(h)))) modulated by the embedding of noise level and class))."""
+
+    def __init__(self, fan_in: int, fan_out: int, embedding: int) -> None:
+        super().__init__()
+        self.norm1, self.norm2 = nn.GroupNorm(math.gcd(8, fan_in), fan_in), nn.GroupNorm(math.gcd(8, fan_out), fan_out)
+        self.conv1, self.conv2 = nn.Conv2d(fan_in, fan_out, 3, padding=1), nn.Conv2d(fan_out, fan_out, 3, padding=1)
+        self.modulate = nn.Linear(embedding, 2 * fan_out)
+        self.skip = nn.Identity() if fan_in == fan_out else nn.Conv2d(fan_in, fan_out, 1)
+        nn.init.zeros_(self.conv2.weight)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
+        inner = self.norm2(self.conv1(F.silu(self.norm1(h)))) * (1 + scale) + shift
+        return self.skip(h) + self.conv2(F.silu(inner))
+
+
+class UNet(nn.Module):
+    """Patches, then stages that halve the picture, then back with skips: x [n, c, h, w], t [n] in [0, 1].
+
+    Reference: Denoising Diffusion Probabilistic Models (Ho et al., 2020), appendix B.
+
+    Args:
+        shape: Of one image.
+        width: Channels of the first stage; the others have twice as many.
+        patch: Side of the squares of pixels that it sees as one position.
+        outputs: Pictures of that shape that it makes: 2 for a mean and a variance.
+        num_classes: If it is told of classes.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: int | None = None,
+        patch: int | None = None,
+        outputs: int = 1,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        side = max(shape[1:])
+        self.patch = patch or (2 if side > 16 else 1)
+        width = width or 32 * self.patch
+        stages = min(4, max(2, int(math.log2(side / self.patch / 4)) + 1))
+        self.unit = self.patch * 2 ** (stages - 1)
+        channels, pixels = [width * min(2**i, 2) for i in range(stages)], shape[0] * self.patch**2
+        self.width, embedding = width, 4 * width
+        self.embed_t = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        self.embed_class = ClassEmbedding(num_classes, embedding)
+        self.stem = nn.Conv2d(pixels, width, 3, padding=1)
+        self.down = nn.ModuleList(Block(a, b, embedding) for a, b in zip([width, *channels], channels, strict=False))
+        self.shrink = nn.ModuleList(nn.Conv2d(c, c, 3, stride=2, padding=1) for c in channels[:-1])
+        self.middle = Block(channels[-1], channels[-1], embedding)
+        backwards = channels[::-1]
+        self.up = nn.ModuleList(
+            Block(a + b, b, embedding) for a, b in zip([backwards[0], *backwards], backwards, strict=False)
+        )
+        self.head = nn.Sequential(
+            nn.GroupNorm(math.gcd(8, width), width), nn.SiLU(), nn.Conv2d(width, outputs * pixels, 3, padding=1)
+        )
+        nn.init.zeros_(self.head[-1].weight)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        h, w = x.shape[2:]
+        embedding = F.silu(self.embed_t(sinusoids(1000 * t, self.width)) + self.embed_class(labels, x))
+        hidden = self.stem(F.pixel_unshuffle(F.pad(x, (0, -w % self.unit, 0, -h % self.unit)), self.patch))
+        skips = []
+        for i, block in enumerate(self.down):
+            hidden = block(hidden, embedding)
+            skips.append(hidden)
+            hidden = self.shrink[i](hidden) if i < len(self.shrink) else hidden
+        hidden = self.middle(hidden, embedding)
+        for i, block in enumerate(self.up):
+            hidden = F.interpolate(hidden, scale_factor=2.0) if i else hidden
+            hidden = block(torch.cat([hidden, skips.pop()], dim=1), embedding)
+        return F.pixel_shuffle(self.head(hidden), self.patch)[:, :, :h, :w]
+
+
+def vector_field(
+    shape: tuple[int, ...],
+    *,
+    width: int | None = None,
+    patch: int | None = None,
+    outputs: int = 1,
+    num_classes: int | None = None,
+) -> nn.Module:
+    """``net(x [n, *shape], t [n] in [0, 1], labels [n] or None) -> [n, outputs * channels, ...]``."""
+    if is_image(shape):
+        return UNet(shape, width=width, patch=patch, outputs=outputs, num_classes=num_classes)
+    return ResidualMLP(shape[0], width or 128, 3, outputs=outputs, num_classes=num_classes)
