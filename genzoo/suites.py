@@ -4,7 +4,7 @@ OmegaConf reads and overrides them (``1e-3`` is a number), then every key is che
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -40,6 +40,10 @@ _THOUSANDS = {"": 1, "k": 1e3, "M": 1e6, "B": 1e9}
 
 def _name_of_sampler(value: Any) -> Any:
     return {"sampler": value} if isinstance(value, str) else value
+
+
+def _listed(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
 
 def _read_size(value: Any) -> Any:
@@ -86,11 +90,11 @@ class SuiteRun(LoopSettings):
 class FairSettings(LoopSettings):
     """What the rows of a table have to have in common, measured (:mod:`genzoo.regimes`): a table's come first.
 
-    ``parameters`` (that sampling needs) and ``calls`` (a sample) say how many where a regime makes them equal; by
-    default it is the table's median.
+    ``regime`` is one or several; ``parameters`` (that sampling needs) and ``calls`` (a sample) say how many where one
+    makes them equal; by default it is the table's median.
     """
 
-    regime: Regime | None = None
+    regime: Annotated[tuple[Regime, ...], BeforeValidator(_listed)] | None = None
     parameters: Annotated[PositiveInt, BeforeValidator(_read_size)] | None = None
     calls: PositiveFloat | None = None
 
@@ -116,11 +120,8 @@ class Suite(FairSettings):
     tables: list[Table] = Field(min_length=1)
 
 
-class Fairness(NamedTuple):
-    """What a table's rows have to have in common, and how much of it; without a target as much as its median row."""
-
-    regime: Regime | None
-    target: float | None
+Fairness = Mapping[Regime, float | None]
+"""What a table's rows have to have in common, and how much of it: None is as much as its median row."""
 
 
 class Plan(NamedTuple):
@@ -152,9 +153,9 @@ def load_suite(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Suite
 
 
 def _check_targets(suite: Suite, path: Path) -> None:
-    regimes = [fairness(suite, table).regime for table in suite.tables]
-    levels: list[tuple[str, FairSettings, list[Regime | None]]] = [("", suite, regimes)]
-    levels += [(f"tables.{i}.", table, [regimes[i]]) for i, table in enumerate(suite.tables)]
+    asked_by = [set(fairness(suite, table)) for table in suite.tables]
+    levels: list[tuple[str, FairSettings, set[Regime]]] = [("", suite, set().union(*asked_by))]
+    levels += [(f"tables.{i}.", table, asked_by[i]) for i, table in enumerate(suite.tables)]
     for where, level, asked in levels:
         for key, regime in TARGETS.items():
             if getattr(level, key) is not None and regime not in asked:
@@ -163,9 +164,14 @@ def _check_targets(suite: Suite, path: Path) -> None:
 
 def fairness(suite: Suite, table: Table) -> Fairness:
     """What is asked of one table's rows."""
-    regime = table.regime or suite.regime
-    targets = [getattr(level, key) for key, of in TARGETS.items() if of == regime for level in (table, suite)]
-    return Fairness(regime, next((target for target in targets if target is not None), None))
+    regimes = suite.regime if table.regime is None else table.regime
+    return {regime: _target(suite, table, regime) for regime in regimes or ()}
+
+
+def _target(suite: Suite, table: Table, regime: Regime) -> float | None:
+    keys = [key for key, of in TARGETS.items() if of == regime]
+    targets = [getattr(level, key) for key in keys for level in (table, suite)]
+    return next((target for target in targets if target is not None), None)
 
 
 def shipped_suites() -> dict[str, Path]:

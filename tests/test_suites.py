@@ -129,7 +129,7 @@ def test_overrides_reach_into_lists_and_replace(path: Path) -> None:
         ("tables.0.runs.0.set.width=${oc.env:SECRET}", "'${oc.env:SECRET}' is not filled in"),
         ("name=../../evil", "name = '../../evil': String should match pattern '^[a-z0-9][a-z0-9-]*$'"),
         ("title=[1,", "flow"),
-        ("regime=equal", "regime = 'equal': Input should be 'equal-parameters', 'equal-training' or 'equal-calls'"),
+        ("regime=equal", "regime.0 = 'equal': Input should be 'equal-parameters', 'equal-training' or 'equal-calls'"),
         ("parameters=2X", "parameters: '2X' is no number of parameters: write it as 250k, 1.5M or 1500000"),
         ("parameters=0", "parameters = 0: Input should be greater than 0"),
         ("calls=-1", "calls = -1: Input should be greater than 0"),
@@ -149,16 +149,22 @@ def asked(path: Path, *overrides: str) -> list[Fairness]:
 
 
 def test_nothing_has_to_be_equal_unless_asked_for(path: Path) -> None:
-    assert asked(path) == [Fairness(None, None), Fairness(None, None)]
+    assert asked(path) == [{}, {}]
 
 
 def test_a_table_takes_its_regime_and_target_from_the_suite_unless_it_says_its_own(path: Path) -> None:
     both = ["regime=equal-parameters", "parameters=1.5M"]
-    assert asked(path, *both) == [Fairness("equal-parameters", 1_500_000)] * 2
-    assert asked(path, *both, "tables.1.parameters=250k")[1] == Fairness("equal-parameters", 250_000)
-    assert asked(path, *both, "tables.1.regime=equal-training")[1] == Fairness("equal-training", None)
-    assert asked(path, *both, "tables.1.regime=equal-calls", "tables.1.calls=50")[1] == Fairness("equal-calls", 50)
-    assert asked(path, "tables.0.regime=equal-calls") == [Fairness("equal-calls", None), Fairness(None, None)]
+    assert asked(path, *both) == [{"equal-parameters": 1_500_000}] * 2
+    assert asked(path, *both, "tables.1.parameters=250k")[1] == {"equal-parameters": 250_000}
+    assert asked(path, *both, "tables.1.regime=equal-training")[1] == {"equal-training": None}
+    assert asked(path, *both, "tables.1.regime=equal-calls", "tables.1.calls=50")[1] == {"equal-calls": 50}
+    assert asked(path, "tables.0.regime=equal-calls") == [{"equal-calls": None}, {}]
+
+
+def test_several_things_can_have_to_be_equal(path: Path) -> None:
+    two = ["regime=[equal-parameters,equal-training]", "parameters=2M"]
+    assert asked(path, *two) == [{"equal-parameters": 2_000_000, "equal-training": None}] * 2
+    assert asked(path, *two, "tables.1.regime=[]")[1] == {}
 
 
 def test_a_target_has_to_be_one_of_the_regime_that_is_asked_for(path: Path) -> None:

@@ -98,16 +98,15 @@ def compare(folder: str | Path, other: str | Path) -> tuple[str, Path]:
 
 def _under(fairness: Fairness, record: Record, folder: Path) -> Record:
     """The record with what its table asks to be equal; written again where it said otherwise."""
-    asked = {"regime": fairness.regime, "regime_target": fairness.target}
-    if asked == {key: getattr(record, key) for key in asked}:
+    if record.regimes == fairness:
         return record
-    sealed = seal(record.model_copy(update=asked))
+    sealed = seal(record.model_copy(update={"regimes": dict(fairness)}))
     write_record(folder / store.RECORD, sealed)
     return sealed
 
 
 def _two_regimes(plan: Plan, one: Fairness, other: Fairness) -> str:
-    name, asked = f"{plan.train.model} on {plan.train.data}", f"{one.regime or 'none'} and {other.regime or 'none'}"
+    name, asked = f"{plan.train.model} on {plan.train.data}", f"{', '.join(one) or 'none'} and {', '.join(other) or 'none'}"
     return f"{name} stands in two tables of different regimes ({asked}): put one of them into a suite of its own"
 
 
@@ -162,12 +161,12 @@ class _Work:
                     if asked.setdefault(folder, planned.fairness) != planned.fairness:
                         raise InvalidConfig(_two_regimes(plan, asked[folder], planned.fairness))
         for planned in tables:
-            if planned.fairness.regime == "equal-parameters":
+            if "equal-parameters" in planned.fairness:
                 self._warn_of_sizes(planned)
 
     def _warn_of_sizes(self, planned: _Planned) -> None:
         sizes = {name: size for plan in planned.plans for name, size in self._sizes(plan, planned.data).items()}
-        for name, reason in preview(sizes, planned.fairness.target).items():
+        for name, reason in preview(sizes, planned.fairness["equal-parameters"]).items():
             self.tell(f"warning: {name} will not be ranked: {reason}")
 
     def _sizes(self, plan: Plan, data: Data) -> dict[str, int]:

@@ -42,17 +42,19 @@ def why_not(one: Record, other: Record) -> list[str]:
 
 def regime(record: Record) -> str:
     """What its suite asked to be equal, and how much of it where that was said."""
-    target = "" if record.regime_target is None else f" at {record.regime_target:g}"
-    return f"{record.regime or 'none'}{target}"
+    told = [name if target is None else f"{name} at {target:g}" for name, target in record.regimes.items()]
+    return " and ".join(told) or "none"
 
 
 def regime_breaks(records: Sequence[Record]) -> dict[str, str]:
     """Reasons by the id of each record that breaks the regime of its table."""
     models = [record for record in records if record.role == "model" and record.status == "ok"]
-    if not models or models[0].regime is None:
-        return {}
-    found = regimes.check(models, models[0].regime, models[0].regime_target)
-    return {id: plain(reason, 300) for id, reason in found.items()}
+    asked = models[0].regimes if models else {}
+    found: dict[str, list[str]] = {}
+    for regime, target in asked.items():
+        for id, reason in regimes.check(models, regime, target).items():
+            found.setdefault(id, []).append(reason)
+    return {id: plain("; ".join(reasons), 300) for id, reasons in found.items()}
 
 
 def _order(record: Record) -> tuple[bool, bool]:

@@ -25,7 +25,7 @@ def facts(record: Record) -> tuple[str, ...]:
     if extractor:
         known.append(f"features of {plain(extractor.name)}@{plain(extractor.hash)[:8]}")
         known += [] if extractor.literature_comparable else ["not comparable with the literature's FID"]
-    known += [f"regime {regime(record)}"] if record.regime else []
+    known += [f"regime {regime(record)}"] if record.regimes else []
     return (*known, f"protocol {plain(record.protocol)}")
 
 

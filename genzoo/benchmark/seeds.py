@@ -80,7 +80,7 @@ def _settings(record: Record) -> str:
         "versions": [record.code.version, record.model.plugin, record.model.plugin_version],
         "precision": record.environment.precision,
         "training": training and [training.trainer, training.options, training.budget, training.batch_size],
-        "protocol": [record.protocol, record.regime, record.regime_target],
+        "protocol": [record.protocol, record.regimes],
     }
     return key({**settings(record), **rest})
 

@@ -200,8 +200,8 @@ class SecondOpinion(_Part):
 class Content(_Part):
     """A record without its id; parts that a run never reached are None.
 
-    The first ``likelihood`` is the one that tables show. ``regime`` is what the suite asked to be equal,
-    ``regime_target`` how much of it (None: as much as the median row).
+    The first ``likelihood`` is the one that tables show. ``regimes`` are what the suite asked to be equal,
+    and how much of it (None: as much as the median row).
     """
 
     schema_: Literal["genzoo.eval/1"] = Field(default="genzoo.eval/1", alias="schema")
@@ -219,8 +219,7 @@ class Content(_Part):
     metrics: dict[str, Metric] = {}
     beside: SecondOpinion | None = None
     likelihood: tuple[Likelihood, ...] = ()
-    regime: Regime | None = None
-    regime_target: float | None = None
+    regimes: dict[Regime, float | None] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def flat(text: str) -> str:
         ("sampling__n", 400, "samples differs: 500 and 400"),
         ("extractor__hash", "ffff", "extractor differs: cnn8@1a2b3c4d5e6f and cnn8@ffff"),
         ("protocol", "genzoo-eval/2", "protocol differs: genzoo-eval/1 and genzoo-eval/2"),
-        ("regime", "equal-calls", "regime differs: none and equal-calls"),
+        ("regimes", {"equal-calls": None}, "regime differs: none and equal-calls"),
     ],
 )
 def test_what_is_not_comparable_stands_in_a_table_of_its_own_that_says_why(
@@ -46,7 +46,7 @@ def test_what_is_not_comparable_stands_in_a_table_of_its_own_that_says_why(
 
 def test_a_reference_row_stands_in_every_table_that_it_is_comparable_with(records: Records) -> None:
     ceiling = records("train-vs-test", "", role="ceiling")
-    tables = build([ceiling, records("vae", "decode"), records("gan", "decode", regime="equal-calls"),
+    tables = build([ceiling, records("vae", "decode"), records("gan", "decode", regimes={"equal-calls": None}),
                     records("ebm", "langevin", extractor__hash="ffff")])  # fmt: skip
     assert [{row.model for row in table.rows} for table in tables] == [
         {"train-vs-test", "vae"},
@@ -97,7 +97,7 @@ def test_on_one_machine_nothing_is_said_of_it(records: Records) -> None:
 @pytest.fixture
 def limited(records: Records) -> list[Record]:
     """Three models of one regime, the best of which breaks it."""
-    asked = {"regime": "equal-calls"}
+    asked = {"regimes": {"equal-calls": None}}
     return [
         records("ddpm", "ddim", score=0.2, sampling__calls_per_sample=50.0, **asked),
         records("vae", "decode", score=2.0, **asked),
@@ -135,7 +135,7 @@ def test_without_a_regime_nothing_is_checked(records: Records) -> None:
 
 
 def test_what_the_suite_says_is_what_counts(records: Records) -> None:
-    asked = {"regime": "equal-calls", "regime_target": 50.0}
+    asked = {"regimes": {"equal-calls": 50.0}}
     (table,) = build([records("ddpm", "ddim", sampling__calls_per_sample=50.0, **asked), records("vae", "a", **asked)])
     assert {row.model: row.role for row in table.rows} == {"ddpm": "model", "vae": "unranked"}
     assert "the suite's 50" in table.rows[-1].broken and "regime equal-calls at 50" in table.facts

@@ -152,7 +152,7 @@ def test_seeds_are_one_row_that_can_be_unfolded(
 def test_a_row_that_breaks_the_regime_says_so_in_its_place(
     made: Callable[[list[Record]], str], records: Callable[..., Record]
 ) -> None:
-    asked = {"regime": "equal-calls", "regime_target": 1.0}
+    asked = {"regimes": {"equal-calls": 1.0}}
     page = made([records("vae", "decode", **asked), records("ddpm", "x", sampling__calls_per_sample=50.0, **asked)])
     body = page.split('<tbody class="unranked">')[1].split("</tbody>")[0]
     assert "not ranked: 50 calls a sample" in body and "1.00" in body and 'class="best"' not in body

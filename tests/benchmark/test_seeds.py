@@ -49,7 +49,7 @@ def test_a_sampling_seed_of_their_own_does_not_keep_them_apart(records: Records)
         ("data__fingerprint", "d2"),
         ("environment__precision", "bfloat16"),
         ("code__version", "9"),
-        ("regime", "equal-calls"),
+        ("regimes", {"equal-calls": None}),
     ],
 )
 def test_whatever_else_differs_keeps_them_apart(seeds: Seeds, records: Records, path: str, value: Any) -> None:

@@ -94,11 +94,11 @@ def test_as_text_it_has_a_line_for_every_number() -> None:
 
 def test_metrics_of_a_second_extractor_stand_beside(tmp_path: Path) -> None:
     beside = {"extractor": {**CONTENT["extractor"], "name": "rand28"}, "metrics": CONTENT["metrics"]}
-    written = record(beside=beside, regime="equal-calls")
+    written = record(beside=beside, regimes={"equal-calls": None})
     write_record(tmp_path / "record.json", written)
     assert read_record(tmp_path / "record.json").beside.extractor.name == "rand28"
     with pytest.raises(ValidationError):
-        record(regime="equal-luck")
+        record(regimes={"equal-luck": 1.0})
 
 
 def test_the_id_is_the_content() -> None:
