@@ -31,6 +31,8 @@ def evaluate(
     num_samples: int | None = None,
     sampler: str | None = None,
     options: Mapping[str, Any] | None = None,
+    guidance: float | None = None,
+    classifier: str | Mapping[str, Any] | None = None,
     seed: int = 0,
     resize: str = "bicubic",
     extractor: str | None = None,
@@ -42,8 +44,8 @@ def evaluate(
     """Measure samples against data: a record of every metric, with its error and how it was made.
 
     Args:
-        samples: A :class:`Run` or its folder; an ``.npz`` whose ``arr_0`` is uint8 [n, h, w, c], or float [n, 2] for
-            points; a folder of pictures of any mode and size; a tensor or an array like that; a split of a data set,
+        samples: A :class:`Run` or its folder; an ``.npz`` whose ``arr_0`` is uint8 [n, h, w, c] (and ``arr_1`` the labels
+            that were asked for), or float [n, 2] for points; a folder of pictures of any mode and size; a tensor or an array like that; a split of a data set,
             such as ``digits:test``; a folder of an unconditional diffusers pipeline.
         data: A data set, whose test split is the real side; a run's own by default.
         against: The real side, in place of ``data``: a split, ``.npz``, folder or tensor as above, or an ``.npz`` of
@@ -53,6 +55,8 @@ def evaluate(
             are real images, up to 10,000, or 10,000 points, by default.
         sampler: For a run: the model's own by default.
         options: Of the run's sampler, or of the pipeline.
+        guidance: How strongly a conditional run's labels are followed (:mod:`genzoo.guidance`).
+        classifier: What guides in place of the model itself: ``run:FOLDER``, or a training of its own.
         seed: Of what is drawn.
         resize: The filter for pictures of another size than the real ones, antialiased; ``none`` refuses them.
         extractor: Whose features are compared; the one made for such images by default.
@@ -67,8 +71,9 @@ def evaluate(
     _check_choice("resize", resize, (*FILTERS, "none"))
     _check_choice("likelihood", likelihood, ("quick", "full"))
     judging = Judging(extractor_weights, beside, likelihood_images, likelihood == "full")
-    asked = {"sampler": sampler, "options": dict(options or {}), "num_samples": num_samples, "seed": seed}
-    request = checked(SampleConfig, {**asked, "extractor": extractor}, "genzoo.evaluate")
+    drawing = {"sampler": sampler, "options": dict(options or {}), "guidance": guidance, "classifier": classifier}
+    asked = {**drawing, "num_samples": num_samples, "seed": seed, "extractor": extractor}
+    request = checked(SampleConfig, asked, "genzoo.evaluate")
     for source in (samples, against, extractor_weights):
         _check_path(source)
     if isinstance(samples, str | Path) and (Path(samples) / CONFIG).is_file():

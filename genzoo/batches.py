@@ -8,6 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from genzoo.config import TrainConfig
+from genzoo.images import laid_out
 from genzoo.protocols import Batch
 
 
@@ -50,7 +51,7 @@ class Batches:
     def _take(self, indices: Tensor) -> Batch:
         batch = self._examples.batch(indices)
         y = None if batch.y is None else batch.y.to(self._device, non_blocking=True)
-        return Batch(batch.x.to(self._device, non_blocking=True), y)
+        return Batch(laid_out(batch.x.to(self._device, non_blocking=True)), y)
 
     def _indices(self, number: int) -> Tensor:
         epoch, row = divmod(number * self._size, len(self._examples))

@@ -14,7 +14,7 @@ _METRICS = (
     *("fd", "fd_debiased", "fd_train", "fd_gap", "kid"),
     *("precision", "recall", "density", "coverage", "precision_k3", "recall_k3"),
     *("auth_pct", "copy_rate", "nearest_train_z", "exact_duplicates"),
-    *("unique", "vendi", "class_distance", "sliced_w2"),
+    *("unique", "vendi", "class_distance", "class_accuracy", "sliced_w2"),
 )  # fmt: skip
 
 BUILT_IN: dict[str, dict[str, str]] = {

@@ -50,8 +50,8 @@ def examples(zoo: Zoo, name: str) -> list[Any]:
 def needs(zoo: Zoo, role: str, name: str) -> tuple[type, ...]:
     """The capabilities that a trainer or sampler needs. Raises GenZooError if it cannot be built."""
     factory = zoo.factory(role, name)
-    if hasattr(factory, "needs"):
-        return tuple(factory.needs)
+    if isinstance(named := getattr(factory, "needs", None), tuple):  # a property is one of what is built
+        return named
     return tuple((zoo.trainer(name) if role == "trainer" else zoo.sampler(name)).needs)
 
 

@@ -71,6 +71,7 @@ BudgetText = Annotated[Budget, BeforeValidator(_read_budget), PlainSerializer(st
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Norm = Annotated[float, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0)]
 Precision = Literal["auto", "float32", "bf16"]
 Regime = Literal["equal-parameters", "equal-training", "equal-calls"]
 
@@ -105,14 +106,30 @@ class TrainConfig(Checked):
 
 
 class SampleConfig(Checked):
-    """One sample set of a trained model: ``sampler`` None is the model's own, ``num_samples`` None the protocol's."""
+    """One sample set of a trained model: ``sampler`` None is the model's own, ``num_samples`` None the protocol's.
+
+    A conditional model is asked for every class in turn, as strongly as ``guidance`` says (:mod:`genzoo.guidance`);
+    ``classifier`` is what guides in place of the model itself, ``run:FOLDER`` or a training of its own. ``weights`` are
+    filled in: which weights the trained models stand for that it names.
+    """
 
     sampler: str | None = None
     options: dict[str, Any] = {}
     num_samples: PositiveInt | None = None
     seed: Seed = 0
     extractor: str | None = None
+    guidance: Weight | None = None
+    classifier: str | dict[str, Any] | None = None
+    weights: dict[str, str] = {}
 
+    def drawing(self) -> str:
+        """What of it says how samples are drawn, beside their number and seed; empty where nothing does."""
+        named = [key for key in ("guidance", "classifier") if getattr(self, key) is not None]
+        return ", ".join([*([self.sampler] if self.sampler else []), *self.options, *named])
+
+
+_YOUNGER = ("guidance", "weights")
+"""Keys that older sample sets lack: left out where they say nothing, so that the ids of those stay what they were."""
 
 _C = TypeVar("_C", bound=BaseModel)
 
@@ -175,10 +192,13 @@ def sample_id(
 ) -> str:
     """The name of a sample set's folder, such as ``ddim-5e6f7a8b``; ``train`` is its :func:`train_id`.
 
-    ``judged`` is what was asked of its judges beyond the usual.
+    ``judged`` is what was asked of its judges beyond the usual. Of trained models that take part the weights count, not
+    where they lie.
     """
     unusual = [dict(judged)] if judged else []
-    digest = _digest(config.model_dump(mode="json"), train, protocol, dict(plugin_versions), *unusual)
+    asked = config.model_dump(mode="json", exclude={"classifier": True, "options": set(config.weights)})
+    asked = {key: value for key, value in asked.items() if key not in _YOUNGER or value not in (None, {})}
+    digest = _digest(asked, train, protocol, dict(plugin_versions), *unusual)
     return f"{slug(config.sampler or 'default')}-{digest}"
 
 

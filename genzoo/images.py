@@ -1,11 +1,12 @@
 """Between numbers and pictures: the one map from levels to [-1, 1], the one quantiser back, modes, sample grids."""
 
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 """What is opened as a picture, whatever its suffix: PostScript, for one, is a program that would be run."""
@@ -14,9 +15,22 @@ GREY = ("1", "L", "LA", "La", *DEEP_GREY)
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
+_T = TypeVar("_T", Tensor, nn.Module)
+
+
 def is_image(shape: tuple[int, ...]) -> bool:
     """Whether ``shape`` is (channels, height, width); points are (dimension,)."""
     return len(shape) == 3
+
+
+def laid_out(x: _T) -> _T:
+    """Pictures, or a model with its kernels, with a pixel's channels side by side in memory.
+
+    Convolutions are then three times as fast on a processor. What is neither is left as it is.
+    """
+    if isinstance(x, Tensor) and x.dim() != 4:
+        return x
+    return x.to(memory_format=torch.channels_last)
 
 
 def to_unit(levels_nhwc: Tensor, levels: int) -> Tensor:

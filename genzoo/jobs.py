@@ -1,39 +1,31 @@
-"""One training as a folder: prepared, checked before anything is written, carried out.
+"""One training: prepared, checked before anything is written, carried out into its folder (:mod:`genzoo.trained`)."""
 
-::
-
-    RUN/config.yaml          what was asked for, every default filled in
-    RUN/log.jsonl            losses and rates, a hundred lines
-    RUN/checkpoint/          to resume
-    RUN/model.safetensors    the averaged weights: the run is finished when it stands
-    RUN/training.json        what it cost, and on which machine
-"""
-
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from safetensors.torch import save
 from torch import nn
-from yaml import YAMLError
 
 from genzoo.capabilities import Conditional, require, supports
 from genzoo.config import TrainConfig, train_id
 from genzoo.data import Data, load
-from genzoo.errors import FolderInUse, RunError, UnknownName
+from genzoo.errors import FolderInUse, MissingCapability, UnknownName
 from genzoo.files import check_writable, write_atomically, write_json, write_text
 from genzoo.processes import this_process
 from genzoo.protocols import Sampler, Trainer
 from genzoo.provenance import machine
+from genzoo.references import Reference, Surroundings
+from genzoo.trained import CONFIG, COST, SCHEMA, WEIGHTS, read_description
 from genzoo.training import Upkeep, check, fit
 from genzoo.zoo import Zoo
 
-SCHEMA = "genzoo.run/1"
-CONFIG, WEIGHTS, COST = "config.yaml", "model.safetensors", "training.json"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -45,16 +37,25 @@ class Job:
     model: nn.Module
     trainer: Trainer
     versions: Mapping[str, str]
+    references: Mapping[str, Reference] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
-        """The name of its folder; equal for equal trainings."""
-        return train_id(self.config, self.data.fingerprint, self.versions)
+        """The name of its folder; equal for equal trainings, with reference models of equal weights."""
+        identities = {key: reference.identity for key, reference in self.references.items()}
+        options = {**self.config.trainer_options, **identities}
+        config = self.config.model_copy(update={"trainer_options": options})
+        return train_id(config, self.data.fingerprint, self.versions)
 
 
 def facts(data: Data) -> dict[str, Any]:
     """What a factory may want to know of the data."""
     return {"levels": data.levels, "num_classes": data.num_classes}
+
+
+def surroundings(zoo: Zoo, config: TrainConfig, data: Data) -> Surroundings:
+    """In which the references of a training, or of its samplings, are resolved."""
+    return Surroundings(zoo, config, data, partial(prepare, zoo, data=data))
 
 
 def prepare(zoo: Zoo, config: TrainConfig, data: Data | None = None) -> Job:
@@ -64,24 +65,36 @@ def prepare(zoo: Zoo, config: TrainConfig, data: Data | None = None) -> Job:
     torch.manual_seed(config.seed)
     model = zoo.model(config.model, data.shape, config.model_options, facts(data))
     name = config.trainer or model.trainer
-    trainer = zoo.trainer(name, config.trainer_options, facts(data))
+    asked = zoo.validate("trainer", name, config.trainer_options, facts(data))
+    references = surroundings(zoo, config, data).references("trainer", name, asked)
+    models = {key: reference.model for key, reference in references.items()}
+    trainer = zoo.trainer(name, {**config.trainer_options, **models}, facts(data))
     require(model, trainer.needs, model_name=config.model, by=name)
     if supports(model, (Conditional,)):
         data.require_labels()
     check(model, trainer, config)
-    zoo.owner("sampler", model.sampler)  # what could not be sampled is not trained
+    if model.sampler:
+        zoo.owner("sampler", model.sampler)  # what could not be sampled is not trained
     filled = {
         "trainer": name,
         "model_options": zoo.validate("model", config.model, config.model_options, facts(data)),
-        "trainer_options": zoo.validate("trainer", name, config.trainer_options, facts(data)),
+        "trainer_options": asked,
     }
     owners = (zoo.owner("model", config.model), zoo.owner("trainer", name))
-    return Job(config.model_copy(update=filled), data, model, trainer, {o.name: o.version for o in owners})
+    versions = {o.name: o.version for o in owners}
+    return Job(config.model_copy(update=filled), data, model, trainer, versions, references)
+
+
+def sampler_of(model: Any, model_name: str, name: str | None) -> str:
+    """``name``, or the sampler that the model names; raises :class:`MissingCapability` where it makes no samples."""
+    if not (name or model.sampler):
+        raise MissingCapability(f"{model_name} makes no samples: it is for options that take a trained model")
+    return name or str(model.sampler)
 
 
 def prepare_sampler(zoo: Zoo, model: Any, model_name: str, name: str | None, options: Mapping[str, Any]) -> Sampler:
     """The sampler, ``name`` None being the model's own; raises where the model lacks what it needs."""
-    name = name or model.sampler
+    name = sampler_of(model, model_name, name)
     sampler = zoo.sampler(name, options)
     require(model, sampler.needs, model_name=model_name, by=name)
     return sampler
@@ -93,6 +106,7 @@ def execute(job: Job, folder: Path, upkeep: Upkeep | None = None) -> None:
     _check_tracker(upkeep.track)
     if _claim(folder, job, upkeep.resume):
         return
+    settle(job.references, folder, upkeep)
     state = this_process()
     state.wait_for_everyone()  # nobody writes before everybody has looked
     if state.is_main_process:
@@ -100,11 +114,21 @@ def execute(job: Job, folder: Path, upkeep: Upkeep | None = None) -> None:
     done = fit(job.model, job.trainer, job.data.train, job.config, folder, upkeep)
     if state.is_main_process:
         cost = {key: value for key, value in vars(done).items() if key != "model"}
-        write_json(folder / COST, {**cost, **machine()})
+        costs = {key: reference.cost(folder) for key, reference in job.references.items()}
+        write_json(folder / COST, {**cost, **machine(), **({"references": costs} if costs else {})})
         weights = done.model.state_dict()  # cloned below, because tied ones share memory
         copies = {name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
         write_atomically(folder / WEIGHTS, save(copies))
     state.wait_for_everyone()
+
+
+def settle(references: Mapping[str, Reference], beside: Path, upkeep: Upkeep) -> None:
+    """Carry out the trainings that come first, each into its own folder, and give the models their weights."""
+    for key, reference in references.items():
+        if reference.job is not None:
+            log.info("training %s, for %r", reference.name, key)
+            execute(reference.job, reference.place(beside), replace(upkeep, resume=True))
+            reference.settle(beside)
 
 
 def _description(job: Job) -> dict[str, Any]:
@@ -142,19 +166,3 @@ def _check_tracker(track: str | None) -> None:
     names = [str(name) for name in get_available_trackers()]
     if track not in names:
         raise UnknownName("tracker", track, names, "install its package for it to be allowed")
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    if not (folder / CONFIG).is_file():
-        raise RunError(f"{folder} is not a run, it has no {CONFIG}: give a folder that 'genzoo train' made")
-    try:
-        found: Any = OmegaConf.to_container(OmegaConf.load(folder / CONFIG))
-    except (OSError, UnicodeError, YAMLError, OmegaConfBaseException) as error:
-        raise RunError(f"{folder / CONFIG} cannot be read: train again with another --out") from error
-    schema = found.get("schema") if isinstance(found, dict) else None
-    if schema != SCHEMA:
-        raise RunError(f"{folder} has schema {schema!r}, this version reads {SCHEMA!r}: use the genzoo that made it")
-    for key in ("id", "config"):
-        if key not in found:
-            raise RunError(f"{folder / CONFIG} lacks {key!r}, somebody changed it: train again with another --out")
-    return found

@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from typing_extensions import is_protocol
+
 from genzoo.errors import InvalidOption
 
 REQUIRED = inspect.Parameter.empty
+RUN = "run:"
+"""What a folder is called by, where an option takes a trained model."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def type_name(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return type_name(arguments[0])
+    if capabilities(annotation) == (annotation,):
+        return f"{annotation.__name__} ({RUN}FOLDER or {{model: NAME, budget: 60s}})"
     if origin is Literal:
         return " | ".join(map(repr, arguments))
     if origin in (Union, types.UnionType):
@@ -81,6 +87,13 @@ def type_name(annotation: Any) -> str:
     if annotation is REQUIRED:
         return "any"
     return "None" if annotation is types.NoneType else inspect.formatannotation(annotation)
+
+
+def capabilities(annotation: Any) -> tuple[type, ...]:
+    """The protocols in an annotation such as ``Density | None``: the option takes a trained model that has one."""
+    if get_origin(annotation) in (Annotated, Union, types.UnionType):
+        return tuple(kind for part in get_args(annotation) for kind in capabilities(part))
+    return (annotation,) if isinstance(annotation, type) and is_protocol(annotation) else ()
 
 
 def _default(parameter: inspect.Parameter, owner: str) -> Any:
@@ -95,6 +108,8 @@ def _convert(parameter: inspect.Parameter, value: Any, owner: str) -> Any:
 
     if parameter.annotation is REQUIRED:
         return value
+    if kinds := capabilities(parameter.annotation):
+        return _model(parameter, value, kinds, owner)
     adapter = TypeAdapter(parameter.annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
     refusal = f"{owner}: {parameter.name}={value!r} is not {type_name(parameter.annotation)}"
     try:
@@ -105,3 +120,18 @@ def _convert(parameter: inspect.Parameter, value: Any, owner: str) -> Any:
     if isinstance(value, bool) and not isinstance(converted, bool):
         raise InvalidOption(f"{refusal}: a truth value is no number")
     return converted
+
+
+def _model(parameter: inspect.Parameter, value: Any, kinds: tuple[type, ...], owner: str) -> Any:
+    """A trained model, or what names one, as it is; a name becomes the model before anything is built with it."""
+    named = isinstance(value, Mapping) or (isinstance(value, str) and value.startswith(RUN))
+    optional = value is None and types.NoneType in get_args(parameter.annotation)
+    if named or optional or (hasattr(value, "parameters") and _has_one(value, kinds)):
+        return value
+    raise InvalidOption(f"{owner}: {parameter.name}={value!r} is not {type_name(parameter.annotation)}")
+
+
+def _has_one(model: Any, kinds: tuple[type, ...]) -> bool:
+    from genzoo.capabilities import supports
+
+    return any(supports(model, (kind,)) for kind in kinds)

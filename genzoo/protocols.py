@@ -102,11 +102,15 @@ class Extractor(Protocol):
 
 @dataclass(frozen=True)
 class ImageSet:
-    """One side of a comparison: uint8 ``images`` [n, h, w, c], ``features`` [n, d] float32, ``logits`` or None."""
+    """One side of a comparison: uint8 ``images`` [n, h, w, c], ``features`` [n, d] float32, ``logits`` or None.
+
+    ``labels`` [n] are the classes of real images, and those that were asked for of generated ones, where there are any.
+    """
 
     images: Tensor
     features: Tensor
     logits: Tensor | None = None
+    labels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.images)

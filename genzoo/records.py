@@ -1,7 +1,7 @@
 """The parts of a record: who made the samples, what they were measured against, how they were drawn."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from torch import Tensor
@@ -17,7 +17,7 @@ from genzoo.evaluation.record import (
     ExtractorPart,
     Likelihood,
     ModelPart,
-    Options,
+    ReferencePart,
     SamplingPart,
     SecondOpinion,
     TrainingPart,
@@ -31,7 +31,7 @@ from genzoo.sampling import Samples
 class Subject:
     """What made the samples: a trained model, a reference, or somebody unknown."""
 
-    role: Literal["model", "floor", "ceiling"]
+    role: Literal["model", "reference", "floor", "ceiling"]
     model: ModelPart
     training: TrainingPart | None = None
     precision: str = "float32"
@@ -72,6 +72,7 @@ class Drawn:
     config: SampleConfig
     samples: Samples
     finished: Tensor
+    references: Mapping[str, ReferencePart] = field(default_factory=dict)
 
     def part(self, sha256: str) -> SamplingPart:
         """How they were drawn, and what it cost."""
@@ -87,21 +88,24 @@ class Drawn:
             peak_memory_mb=samples.peak_memory_mb,
             num_not_finite=samples.num_not_finite,
             sha256=sha256,
+            guidance=self.config.guidance,
+            references=dict(self.references) or None,
         )
 
 
 def given(samples: SampleSet) -> SamplingPart:
     """Of samples nobody knows how they were drawn."""
-    return _sampling("given", len(samples), samples.sha256)
+    return _sampling("given", len(samples), samples.sha256, SampleConfig())
 
 
-def _sampling(sampler: str, n: int, sha256: str | None, options: Options | None = None, seed: int = 0) -> SamplingPart:
+def _sampling(sampler: str, n: int, sha256: str | None, config: SampleConfig) -> SamplingPart:
     """One whose cost is not known."""
     return SamplingPart(
         sampler=sampler,
-        options=options or {},
+        options=config.options,
         n=n,
-        seed=seed,
+        seed=config.seed,
+        guidance=config.guidance,
         calls_per_sample=None,
         seconds=None,
         num_not_finite=0,
@@ -144,7 +148,7 @@ def failed(run: TrainConfig, config: SampleConfig, data: Data, error: Exception)
             environment=environment("float32"),
             model=named(run.model, run.model_options, run.seed),
             data=split_part(data, "test", config.num_samples or len(data.test)),
-            sampling=_sampling(str(config.sampler), 0, None, config.options, config.seed),
+            sampling=_sampling(str(config.sampler), 0, None, config),
         )
     )
 

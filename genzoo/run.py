@@ -1,30 +1,27 @@
 """A finished training: sample it, measure it. And the function that makes one: train."""
 
-import hashlib
-import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+import torch
 from torch import Tensor
 
 from genzoo import scoring
 from genzoo.config import SampleConfig, TrainConfig, checked
 from genzoo.data import Data, load
+from genzoo.drawing import Drawing, prepare_drawing
 from genzoo.errors import InvalidSamples, RunError
 from genzoo.evaluation import Record
-from genzoo.evaluation.record import Likelihood, ModelPart, Parameters, TrainingPart
-from genzoo.jobs import CONFIG, COST, WEIGHTS, execute, prepare, prepare_sampler, read_description
-from genzoo.processes import this_process
-from genzoo.protocols import Sampler
+from genzoo.evaluation.record import Likelihood, ModelPart, Parameters, ReferencePart, TrainingPart
+from genzoo.jobs import execute, prepare
 from genzoo.records import Drawn, Subject
-from genzoo.sampling import Samples, draw
+from genzoo.sampling import Samples, choose_labels, draw
 from genzoo.scoring import Judging
 from genzoo.standards import Standard, of_data
+from genzoo.trained import CONFIG, load_weights, read_cost, read_finished, weights_hash
 from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
@@ -45,13 +42,7 @@ class Run:
     def open(cls, folder: str | Path) -> "Run":
         """Raises :class:`RunError` when ``folder`` is not a run, is half written or belongs to another version."""
         folder = Path(folder)
-        run = cls(folder, read_description(folder))
-        for needed in (WEIGHTS, COST):
-            if not (folder / needed).is_file():
-                raise RunError(
-                    f"{folder} is half written, it has no {needed}: finish it with 'genzoo train ... --resume'"
-                )
-        return run
+        return cls(folder, read_finished(folder))
 
     @property
     def id(self) -> str:
@@ -77,49 +68,73 @@ class Run:
     @cached_property
     def cost(self) -> dict[str, Any]:
         """Steps, images seen, seconds, precision, peak memory, parameters and machine of the training."""
-        try:
-            return json.loads((self.folder / COST).read_text())
-        except ValueError as error:
-            raise RunError(f"{self.folder / COST} is damaged: train again with another --out") from error
+        return read_cost(self.folder)
 
     @cached_property
     def model(self) -> Any:
         """The model with its averaged weights, in eval mode."""
         model = self.zoo.model(self.config.model, self.data.shape, self.config.model_options)
-        try:
-            model.load_state_dict(load_file(self.folder / WEIGHTS))
-        except (SafetensorError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise RunError(
-                f"{self.folder / WEIGHTS} does not fit {self.config.model} as installed: {reason}"
-            ) from error
-        return model.to(this_process().device).eval()
+        return load_weights(model, self.folder, self.config.model)
 
     def draw(
-        self, n: int, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0
+        self, n: int, config: SampleConfig | None = None, *, labels: Tensor | Sequence[int] | int | None = None
     ) -> Samples:
-        """``n`` samples as the model makes them, with what they cost."""
-        built = prepare_sampler(self.zoo, self.model, self.config.model, sampler, options or {})
-        return self._draw(built, n, seed)
+        """``n`` samples as the model makes them, with what they cost; see :meth:`sample`."""
+        config = (config or SampleConfig()).model_copy(update={"num_samples": n})
+        return self._draw(prepare_drawing(self.zoo, self.model, self.config, self.data, config), labels)
 
-    def _draw(self, sampler: Sampler, n: int, seed: int) -> Samples:
+    def _draw(self, drawing: Drawing, labels: Tensor | Sequence[int] | int | None = None) -> Samples:
         """In float32 where the training was asked to be."""
-        return draw(sampler, self.model, n, seed, precision="float32" if self.config.precision == "float32" else "auto")
+        n, config = drawing.config.num_samples or 0, drawing.config
+        chosen = choose_labels(self.model, n, _one_a_sample(labels, n), drawing.guidance)
+        drawing.settle(self.folder)
+        precision = "float32" if self.config.precision == "float32" else "auto"
+        return draw(
+            drawing.sampler,
+            self.model,
+            n,
+            config.seed,
+            labels=chosen,
+            guidance=drawing.guidance,
+            precision=precision,
+        )
 
     def sample(
-        self, n: int = 64, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0
+        self,
+        n: int = 64,
+        *,
+        labels: Tensor | Sequence[int] | int | None = None,
+        sampler: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        guidance: float | None = None,
+        classifier: str | Mapping[str, Any] | None = None,
+        seed: int = 0,
     ) -> Tensor:
         """``n`` uint8 images [n, h, w, c], or float32 points [n, 2] in the data's standardised units.
 
-        ``sampler`` None is the model's own; ``options`` are the sampler's. The same seed gives the same samples.
+        Args:
+            n: How many.
+            labels: Of a conditional model: the class of each, or one for all; every class in turn by default.
+            sampler: None is the model's own.
+            options: The sampler's.
+            guidance: How strongly labels are followed: w of :mod:`genzoo.guidance`; None is the conditional model.
+            classifier: What guides in place of the model itself: ``run:FOLDER``, or a training of its own.
+            seed: The same seed gives the same samples.
         """
-        return scoring.finish(self.draw(n, sampler=sampler, options=options, seed=seed).x, self.data)
+        config = _asked("genzoo.sample", sampler, options, guidance, classifier, seed)
+        return scoring.finish(self.draw(n, config, labels=labels).x, self.data)
 
     def evaluate(
-        self, *, sampler: str | None = None, options: Mapping[str, Any] | None = None, seed: int = 0
+        self,
+        *,
+        sampler: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        guidance: float | None = None,
+        classifier: str | Mapping[str, Any] | None = None,
+        seed: int = 0,
     ) -> Record:
         """Draw as many samples as the protocol asks for, keep them in the run's folder, and measure them."""
-        return self.score(SampleConfig(sampler=sampler, options=dict(options or {}), seed=seed))
+        return self.score(_asked("genzoo.evaluate", sampler, options, guidance, classifier, seed))
 
     def score(self, config: SampleConfig, judging: Judging | None = None, against: Standard | None = None) -> Record:
         """Draw, store and measure one sample set; the record is written beside the samples, last.
@@ -128,9 +143,10 @@ class Run:
         likelihood: that would be one of the run's own data.
         """
         judging, standard = judging or Judging(), against or of_data(self.data)
-        config = self._resolved(config, standard)
+        drawing = self._resolved(config, standard)
+        config = drawing.config
         panel = judging.panel(self.zoo, config.extractor)
-        drawn = self._drawn(config)
+        drawn = self._drawn(drawing)
         findings = scoring.measure(drawn, standard, panel)
         found = () if against else self._likelihoods(judging)
         findings = findings.extended(scoring.divergence(found, self.data))
@@ -138,19 +154,19 @@ class Run:
         folder = None if against else scoring.folder_of(self.zoo, self.folder, self.id, config, judging)
         return scoring.record(subject, drawn, findings, likelihood=found, folder=folder)
 
-    def _resolved(self, config: SampleConfig, standard: Standard) -> SampleConfig:
+    def _resolved(self, config: SampleConfig, standard: Standard) -> Drawing:
         """Raises where what the run makes cannot be measured against ``standard``, or cannot be made."""
         shape, own = standard.wanted.shape, self.data.shape
         if shape not in (None, own):
             raise InvalidSamples(f"{self.folder.name} makes samples of shape {own}, {standard.name} has {shape}")
         config = config.model_copy(update={"num_samples": config.num_samples or standard.num_samples})
-        return scoring.resolve(self.zoo, self.model, self.config.model, self.data, config)
+        return scoring.resolve(self.zoo, self.model, self.config, self.data, config)
 
-    def _drawn(self, config: SampleConfig) -> Drawn:
-        log.info("drawing %d samples with %s", config.num_samples, config.sampler)
-        sampler = self.zoo.sampler(str(config.sampler), config.options)
-        samples = self._draw(sampler, config.num_samples or 0, config.seed)
-        return Drawn(config, samples, scoring.finish(samples.x, self.data))
+    def _drawn(self, drawing: Drawing) -> Drawn:
+        log.info("drawing %d samples with %s", drawing.config.num_samples, drawing.config.sampler)
+        samples = self._draw(drawing)
+        parts = {key: ReferencePart(**one.cost(self.folder)) for key, one in drawing.references.items()}
+        return Drawn(drawing.config, samples, scoring.finish(samples.x, self.data), parts)
 
     def _likelihoods(self, judging: Judging) -> tuple[Likelihood, ...]:
         """They belong to the model: computed once, however many samplers are tried on it."""
@@ -167,12 +183,14 @@ class Run:
             plugin_version=owner.version,
             options=self.config.model_options,
             parameters=Parameters(generator=samples.parameters, **self.cost["parameters"]),
-            checkpoint=hashlib.sha256((self.folder / WEIGHTS).read_bytes()).hexdigest(),
+            checkpoint=weights_hash(self.folder),
             seed=self.config.seed,
         )
 
     def _training_part(self) -> TrainingPart:
         config, cost = self.config, self.cost
+        references = {key: ReferencePart(**part) for key, part in cost.get("references", {}).items()}
+        flops = [cost.get("flops"), *(part.flops for part in references.values())]
         return TrainingPart(
             trainer=str(config.trainer),
             options=config.trainer_options,
@@ -180,12 +198,31 @@ class Run:
             batch_size=config.batch_size,
             images_seen=cost["images_seen"],
             steps=cost["steps"],
-            seconds=cost["seconds"],
-            flops=cost.get("flops"),
+            seconds=cost["seconds"] + sum(part.seconds for part in references.values()),
+            flops=None if None in flops else sum(filter(None, flops)),
             peak_memory_mb=cost["peak_memory_mb"],
             precision=cost["precision"],
+            references=references or None,
             **{fact: cost.get(fact) for fact in ("cpu", "gpu", "threads")},
         )
+
+
+def _asked(
+    where: str,
+    sampler: str | None,
+    options: Mapping[str, Any] | None,
+    guidance: float | None,
+    classifier: str | Mapping[str, Any] | None,
+    seed: int,
+) -> SampleConfig:
+    asked = {"sampler": sampler, "options": dict(options or {}), "guidance": guidance, "seed": seed}
+    return checked(SampleConfig, {**asked, "classifier": classifier}, where)
+
+
+def _one_a_sample(labels: Tensor | Sequence[int] | int | None, n: int) -> Tensor | None:
+    if labels is None:
+        return None
+    return torch.full((n,), labels) if isinstance(labels, int) else torch.as_tensor(labels)
 
 
 def start(

@@ -4,21 +4,24 @@ Rows, seconds and memory are those of the drawing itself. Floating-point operati
 that are drawn again and thrown away: counting takes longer than a small network does.
 """
 
+import functools
 import itertools
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from genzoo.capabilities import CAPABILITIES, Conditional
+from genzoo.capabilities import CAPABILITIES, Conditional, supports
+from genzoo.errors import InvalidConfig
 from genzoo.flops import count_flops, operator_by_operator
+from genzoo.guidance import Guidance, condition
 from genzoo.memory import PeakMemory
 from genzoo.precision import allows_bf16, autocast, choose_precision
 from genzoo.protocols import Sampler
@@ -33,7 +36,8 @@ class Samples:
     """What was drawn, and what that cost.
 
     ``x`` [n, *shape] on the CPU, float32; rows passed through the network and floating-point operations for each sample
-    (:mod:`genzoo.flops`); seconds of wall time; parameters that were needed; the peak (:mod:`genzoo.memory`).
+    (:mod:`genzoo.flops`); seconds of wall time; parameters that were needed; the peak (:mod:`genzoo.memory`); the
+    classes that were asked for, [n], if any were.
     """
 
     x: Tensor
@@ -44,6 +48,7 @@ class Samples:
     precision: str = "float32"
     flops_per_sample: float | None = None
     peak_memory_mb: float | None = None
+    labels: Tensor | None = None
 
 
 class Counted:
@@ -55,7 +60,7 @@ class Counted:
             if hasattr(model, name):
                 member = getattr(model, name)
                 setattr(self, name, self._counting(name, member) if callable(member) else member)
-        if isinstance(model, Conditional):
+        if supports(model, (Conditional,)):
             self.given = lambda labels: Counted(model.given(labels), needs, self.tally)
 
     def __getattr__(self, name: str) -> Any:
@@ -67,6 +72,7 @@ class Counted:
         return self.tally.total()
 
     def _counting(self, name: str, method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        @functools.wraps(method)
         def call(x: Tensor, *args: Any, **named: Any) -> Tensor:
             self.tally[name] += len(x)
             return method(x, *args, **named)
@@ -134,46 +140,103 @@ def draw(
     n: int,
     seed: int,
     *,
+    labels: Tensor | None = None,
+    guidance: Guidance | None = None,
     precision: str = "auto",
     batch_size: int | None = None,
     watch: Callable[[Tensor], None] | None = None,
 ) -> Samples:
     """``n`` samples, all randomness from ``seed``; ``watch`` sees every state of the first batch.
 
-    The model is used in eval mode, without gradients of its parameters, in bfloat16 where ``precision`` is ``auto``,
-    the hardware has it and the sampler's arithmetic allows it. ``batch_size`` is 1000, or fewer of large images. Rows
-    that are not finite are counted and kept: a metric must see them, not a mean over the rest.
+    A conditional model is asked for ``labels`` [n], by default for every class in turn, as strongly as ``guidance``
+    says (:mod:`genzoo.guidance`). The model is used in eval mode, without gradients of its parameters, in bfloat16
+    where ``precision`` is ``auto``, the hardware has it and the sampler's arithmetic allows it. ``batch_size`` is 1000,
+    or fewer of large images. Rows that are not finite are counted and kept: a metric must see them, not a mean over the
+    rest.
+
+    Raises:
+        InvalidConfig: labels of a model that is not conditional, not ``n`` of them, or out of range.
     """
-    device = _device(model)
-    counted = Counted(model.eval().requires_grad_(False), sampler.needs)
+    subject = _Subject(model, sampler.needs, choose_labels(model, n, labels, guidance), guidance)
+    subject.modules.eval().requires_grad_(False)
+    device, tally = _device(model), Counter[str]()
     precision = choose_precision(precision, allows_bf16(sampler, model), device)
     batch_size = batch_size or max(1, min(1000, NUMBERS_AT_ONCE // math.prod(model.shape)))
-    with UsedParameters(model) as used, torch.no_grad(), autocast(precision, device):
+    with UsedParameters(subject.modules) as used, torch.no_grad(), autocast(precision, device):
         generator, memory, started = Generator(device).manual_seed(seed), PeakMemory(device), time.perf_counter()
         parts = []
         for first in range(0, n, batch_size):
-            states = sampler.steps(counted, min(batch_size, n - first), generator)
+            rows = range(first, min(first + batch_size, n))
+            states = sampler.steps(subject.seen(rows, tally), len(rows), generator)
             parts.append(_last(states, watch if first == 0 else None).float().cpu())
         seconds, peak = time.perf_counter() - started, memory.megabytes()
-        rows = min(n, batch_size, PROBED)
         with used.touched():
-            flops = _flops_per_sample(sampler, Counted(model, sampler.needs), rows, generator, counted.tally, n)
+            flops = _flops_per_sample(sampler, subject, range(min(n, batch_size, PROBED)), generator, tally, n)
     x = torch.cat(parts)
     num_not_finite = int((~x.flatten(1).isfinite().all(1)).sum())
-    return Samples(x, counted.rows / n, seconds, num_not_finite, used.count(), precision, flops, peak)
+    calls = tally.total() / n
+    return Samples(x, calls, seconds, num_not_finite, used.count(), precision, flops, peak, subject.labels)
 
 
-def needed_parameters(sampler: Sampler, model: Any) -> int:
+def needed_parameters(sampler: Sampler, model: Any, guidance: Guidance | None = None) -> int:
     """How many parameters ``sampler`` uses of a model, trained or not, in its first states; the model stays as it was.
 
     :func:`draw` counts over all states.
     """
     training, device = model.training, _device(model)
-    with UsedParameters(model.eval()) as used, used.touched(), torch.no_grad():
-        for _ in itertools.islice(sampler.steps(model, 2, Generator(device)), ALIKE):
+    subject = _Subject(model, sampler.needs, choose_labels(model, 2, None, guidance), guidance)
+    with UsedParameters(subject.modules.eval()) as used, used.touched(), torch.no_grad():
+        for _ in itertools.islice(sampler.steps(subject.seen(range(2), Counter()), 2, Generator(device)), ALIKE):
             pass
     model.train(training)
     return used.count()
+
+
+def choose_labels(model: Any, n: int, labels: Tensor | None = None, guidance: Guidance | None = None) -> Tensor | None:
+    """The labels [n] that are asked for, by default every class in turn; None of a model that knows of none.
+
+    Raises:
+        InvalidConfig: see :func:`draw`.
+    """
+    told = model if supports(model, (Conditional,)) else None if guidance is None else guidance.classifier
+    if told is None:
+        if labels is not None:
+            raise InvalidConfig("the model was trained without labels and takes none: leave out the label")
+        return None
+    num_classes: int = told.num_classes
+    if labels is None:
+        return torch.arange(n) % num_classes
+    if labels.shape != (n,) or labels.is_floating_point():
+        raise InvalidConfig(f"labels are {labels.dtype} {list(labels.shape)}: give {n} whole numbers, one a sample")
+    outside = labels[(labels < 0) | (labels >= num_classes)]
+    if len(outside):
+        raise InvalidConfig(f"label {int(outside[0])} is out of range (allowed: 0 to {num_classes - 1})")
+    return labels
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is drawn from: a model, told of its labels and guided, whose every call is counted."""
+
+    model: Any
+    needs: tuple[type, ...]
+    labels: Tensor | None
+    guidance: Guidance | None
+
+    @property
+    def modules(self) -> nn.Module:
+        """The networks that take part."""
+        judges = [] if self.guidance is None else [self.guidance.classifier]
+        return nn.ModuleList(filter(None, [self.model, *judges]))
+
+    def seen(self, rows: range, tally: Counter[str]) -> Any:
+        """As the sampler sees it for these of the samples."""
+        counted, guidance = Counted(self.model, self.needs, tally), self.guidance
+        if self.labels is None:
+            return counted
+        if guidance is not None and guidance.classifier is not None:
+            guidance = replace(guidance, classifier=Counted(guidance.classifier, (), tally))
+        return condition(counted, self.labels[rows.start : rows.stop].to(_device(self.model)), guidance)
 
 
 def _device(model: Any) -> torch.device:
@@ -188,21 +251,21 @@ def _last(states: Iterator[Tensor], watch: Callable[[Tensor], None] | None) -> T
 
 
 def _flops_per_sample(
-    sampler: Sampler, probe: Counted, rows: int, generator: Generator, drawn: Counter[str], n: int
+    sampler: Sampler, subject: _Subject, rows: range, generator: Generator, drawn: Counter[str], n: int
 ) -> float:
-    """Counted on ``rows`` rows until one state costs what the next does and no method is left that drawing used.
+    """Counted on ``rows`` until one state costs what the next does and no method is left that drawing used.
 
     What remains of ``drawn``, the calls that n samples took, then costs the same.
     """
-    marks = [(0, 0)]
+    marks, tally = [(0, 0)], Counter[str]()
     with count_flops() as flops:
-        for _ in sampler.steps(probe, rows, generator):
-            marks.append((flops.total, probe.rows))
+        for _ in sampler.steps(subject.seen(rows, tally), len(rows), generator):
+            marks.append((flops.total, tally.total()))
             rate = _common_rate(marks[-ALIKE - 1 :])
-            if rate is not None and probe.tally.keys() == drawn.keys():
-                rest = drawn.total() / n * rows - probe.rows
-                return (flops.total + rest * rate) / rows
-    return flops.total / rows
+            if rate is not None and tally.keys() == drawn.keys():
+                rest = drawn.total() / n * len(rows) - tally.total()
+                return (flops.total + rest * rate) / len(rows)
+    return flops.total / len(rows)
 
 
 def _common_rate(marks: list[tuple[int, int]]) -> float | None:

@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from genzoo import evaluation as ev
 from genzoo import standards
 from genzoo.builtin import BUILT_IN
-from genzoo.config import SampleConfig, sample_id, slug
+from genzoo.config import SampleConfig, TrainConfig, sample_id, slug
 from genzoo.data import Data
+from genzoo.drawing import Drawing, prepare_drawing
 from genzoo.errors import InvalidSamples, SamplingFailed
 from genzoo.evaluation.extractors import Extractor
-from genzoo.evaluation.likelihood import likelihoods
+from genzoo.evaluation.likelihood import GIVEN_LABELS, likelihoods
 from genzoo.evaluation.points import kl_from
 from genzoo.evaluation.record import PROTOCOL, Likelihood
 from genzoo.files import write_atomically
 from genzoo.images import grid, is_image, quantise
-from genzoo.jobs import prepare_sampler
+from genzoo.protocols import Batch
 from genzoo.provenance import version
 from genzoo.records import Drawn, Findings, Subject, assemble, failed, named
 from genzoo.sampling import Samples
@@ -46,17 +48,13 @@ def protocol_samples(data: Data) -> int:
     return standards.of_data(data).num_samples
 
 
-def resolve(zoo: Zoo, model: Any, model_name: str, data: Data, config: SampleConfig) -> SampleConfig:
-    """``config`` with every default filled in; raises where the sampler does not go with the model."""
-    name = config.sampler or model.sampler
-    prepare_sampler(zoo, model, model_name, name, config.options)
-    filled = {
-        "sampler": name,
-        "options": zoo.validate("sampler", name, config.options),
+def resolve(zoo: Zoo, model: Any, trained: TrainConfig, data: Data, config: SampleConfig) -> Drawing:
+    """How ``config``, every default filled in, is drawn; raises where that does not go with the model."""
+    counted = {
         "num_samples": config.num_samples or protocol_samples(data),
         "extractor": extractor_name(data, config.extractor),
     }
-    return config.model_copy(update=filled)
+    return prepare_drawing(zoo, model, trained, data, config.model_copy(update=counted))
 
 
 def extractor_name(data: Data, asked: str | None) -> str | None:
@@ -106,14 +104,14 @@ class Judging:
         return {name: value for name, (value, default) in asked.items() if value != default}
 
     def likelihoods(self, model: Any, data: Data) -> tuple[Likelihood, ...]:
-        """How well a model predicts some of the test split: fixed images, or all points."""
-        x = held_out(data, self.likelihood_images)
-        return likelihoods(model, x, data.levels, num_images=None, full=self.full_likelihood)
+        """How well a model predicts some of the test split, given its labels: fixed images, or all points."""
+        test = held_out(data, self.likelihood_images)
+        return likelihoods(model, test.x, data.levels, labels=test.y, num_images=None, full=self.full_likelihood)
 
 
 def divergence(found: tuple[Likelihood, ...], data: Data) -> dict[str, ev.Metric]:
-    """``kl``, of points whose density is known and of a model that has a likelihood."""
-    if data.density is None or not found:
+    """``kl``, of points whose density is known and of a model that has a likelihood of them without their labels."""
+    if data.density is None or not found or GIVEN_LABELS in found[0].kind:
         return {}
     kl = kl_from(found[0], data.density, data.test.points())
     return {} if kl is None else {"kl": kl}
@@ -126,44 +124,56 @@ def folder_of(zoo: Zoo, run: Path, run_id: str, config: SampleConfig, judging: J
     return run / "samples" / sample_id(config, run_id, PROTOCOL, {plugin.name: plugin.version}, judged)
 
 
-def held_out(data: Data, num_images: int) -> Tensor:
+def held_out(data: Data, num_images: int) -> Batch:
     """The test examples that likelihoods are taken of: so many fixed images, or all points."""
     rows = ev.subset(len(data.test), num_images if is_image(data.shape) else len(data.test), seed=0)
-    return data.test.batch(rows).x
+    return data.test.batch(rows)
 
 
-def store_samples(folder: Path, samples: Tensor) -> str:
-    """Write ``samples.npz`` (``arr_0``) and ``samples.png``; returns the sha256 of the samples."""
-    write_atomically(folder / "samples.npz", npz(samples))
-    write_atomically(folder / "samples.png", png(samples))
+def store_samples(folder: Path, samples: Tensor, labels: Tensor | None = None) -> str:
+    """Write ``samples.npz`` and ``samples.png``; returns the sha256 of the samples."""
+    write_atomically(folder / "samples.npz", npz(samples, labels))
+    write_atomically(folder / "samples.png", png(samples, labels))
     return ev.content_hash(samples)
 
 
-def npz(samples: Tensor) -> bytes:
-    """The layout that other evaluators read: ``arr_0``, uint8 [n, h, w, c] (or float32 [n, 2])."""
+def npz(samples: Tensor, labels: Tensor | None = None) -> bytes:
+    """The layout that other evaluators read: ``arr_0``, uint8 [n, h, w, c] (or float32 [n, 2]); ``arr_1``, the labels
+    that were asked for, int64 [n], if there are any.
+    """
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, arr_0=samples.numpy())
+    np.savez_compressed(buffer, samples.numpy(), *([] if labels is None else [labels.numpy()]))
     return buffer.getvalue()
 
 
-def png(samples: Tensor) -> bytes:
-    """A grid of the first 64 images, or all points as a scatter plot."""
-    buffer = io.BytesIO()
-    picture = grid(samples[:64], scale=max(1, 32 // samples.shape[2])) if samples.dim() == 4 else scatter(samples)
+def png(samples: Tensor, labels: Tensor | None = None) -> bytes:
+    """A grid of the first images, 64 or eight of each class, a class a column; or all points as a scatter plot."""
+    buffer, columns = io.BytesIO(), _columns(labels)
+    if samples.dim() == 4:
+        picture = grid(samples[: 8 * columns], columns=columns, scale=max(1, 32 // samples.shape[2]))
+    else:
+        picture = scatter(samples)
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
 
 
-def save_samples(samples: Tensor, path: Path) -> None:
-    """Write samples as a picture (``.png``) or as numbers (``.npz``)."""
-    write_atomically(path, npz(samples) if path.suffix == ".npz" else png(samples))
+def _columns(labels: Tensor | None) -> int:
+    """As many as there are classes, if they come in turn and are few enough to be seen."""
+    num_classes = 0 if labels is None else int(labels.max()) + 1
+    in_turn = labels is not None and torch.equal(labels, torch.arange(len(labels)) % num_classes)
+    return num_classes if in_turn and 1 < num_classes <= 20 else 8
+
+
+def save_samples(samples: Tensor, path: Path, labels: Tensor | None = None) -> None:
+    """Write samples as a picture (``.png``) or as numbers (``.npz``), with the labels that were asked for."""
+    write_atomically(path, npz(samples, labels) if path.suffix == ".npz" else png(samples, labels))
 
 
 def score_samples(sampled: Sampled, standard: Standard, panel: Panel) -> ev.Record:
     """The record of images, or points, that no run of ours made."""
     if sampled.sampling.num_not_finite:
         raise _not_finite(sampled.sampling.num_not_finite, sampled.sampling.n)
-    findings = standard.measure(sampled.samples.x, panel)
+    findings = standard.measure(sampled.samples.x, panel, sampled.samples.labels)
     if not findings.metrics:
         raise InvalidSamples("; ".join(findings.warnings))
     return assemble(Subject("model", sampled.model), sampled.sampling, findings.prepared(sampled.samples.preparation))
@@ -177,7 +187,7 @@ def measure(drawn: Drawn, standard: Standard, panel: Panel) -> Findings:
     """The metrics of samples that were drawn; raises :class:`SamplingFailed` where some are not finite."""
     if drawn.samples.num_not_finite:
         raise _not_finite(drawn.samples.num_not_finite, len(drawn.samples.x))
-    return standard.measure(drawn.finished, panel)
+    return standard.measure(drawn.finished, panel, drawn.samples.labels)
 
 
 def record(
@@ -189,7 +199,7 @@ def record(
     folder: Path | None = None,
 ) -> ev.Record:
     """The record of what was found; samples and record are written into ``folder`` if there is one."""
-    sha256 = store_samples(folder, drawn.finished) if folder else ev.content_hash(drawn.finished)
+    sha256 = store_samples(folder, drawn.finished, drawn.samples.labels) if folder else ev.content_hash(drawn.finished)
     sealed = assemble(subject, drawn.part(sha256), findings, likelihood)
     if folder:
         ev.write_record(folder / "record.json", sealed)

@@ -51,8 +51,11 @@ class Standard(Protocol):
     def num_samples(self) -> int:
         """How many samples the protocol asks for."""
 
-    def measure(self, fake: Tensor, panel: Panel) -> Findings:
-        """The metrics of uint8 images [n, h, w, c] or points [n, 2]; raises :class:`InvalidSamples`."""
+    def measure(self, fake: Tensor, panel: Panel, asked: Tensor | None = None) -> Findings:
+        """The metrics of uint8 images [n, h, w, c] or points [n, 2]; raises :class:`InvalidSamples`.
+
+        ``asked`` [n] are the classes that were asked for, where they were.
+        """
 
 
 class Pictures(Protocol):
@@ -88,7 +91,7 @@ class Images:
         """As many as there are, up to 10,000."""
         return min(MAX_IMAGES, len(self.pictures))
 
-    def measure(self, fake: Tensor, panel: Panel) -> Findings:
+    def measure(self, fake: Tensor, panel: Panel, asked: Tensor | None = None) -> Findings:
         """Every metric by every extractor of the panel, on equal numbers of both sides."""
         n, train = min(len(fake), len(self.pictures)), self._train_images()
         rows = subset(len(self.pictures), n, seed=0)  # no more are read than are compared
@@ -104,6 +107,7 @@ class Images:
                 train=train,
                 cache=FeatureCache(cache.root() / "features"),
                 strata=strata,
+                labels=asked,
                 metrics=panel.metrics,
             )
 
@@ -154,7 +158,7 @@ class Points:
         """10,000."""
         return NUM_POINTS
 
-    def measure(self, fake: Tensor, panel: Panel) -> Findings:
+    def measure(self, fake: Tensor, panel: Panel, asked: Tensor | None = None) -> Findings:
         """Every metric against the density."""
         part = self.part.model_copy(update={"n": len(fake)})  # as many draws, or as many examples as there are
         if self.density is None:
@@ -175,7 +179,7 @@ class Published:
         """10,000: how many real images there were is not published with them."""
         return MAX_IMAGES
 
-    def measure(self, fake: Tensor, panel: Panel) -> Findings:
+    def measure(self, fake: Tensor, panel: Panel, asked: Tensor | None = None) -> Findings:
         """The Fréchet distance to the moments; raises where these are of other features than the extractor's."""
         extractor, dimension = panel.extractors[0], len(self.moments.mean)
         features = ev.extract(fake, extractor)

@@ -1,7 +1,7 @@
 """Where samples come from that no run of ours made: files, folders, tensors, splits of data sets, pipelines."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +50,7 @@ def read(source: Source, wanted: Wanted, request: SampleConfig, num_samples: int
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None and is_pipeline(path):
         return _drawn(path, wanted, request, request.num_samples or num_samples)
-    if request.sampler is not None or request.options:
-        asked = request.sampler or ", ".join(request.options)
+    if asked := request.drawing():
         raise InvalidConfig(f"{name_of(source)} holds samples, none are drawn: leave out {asked!r}")
     if path is None or path.exists():
         samples = _some(_given(source, wanted), request.num_samples)
@@ -76,7 +75,7 @@ def _some(samples: SampleSet, n: int | None) -> SampleSet:
     """``n`` of them at random, if there are more."""
     if n is None or n >= len(samples):
         return samples
-    return replace(samples, x=samples.x[subset(len(samples), n, seed=0)])
+    return samples.at(subset(len(samples), n, seed=0))
 
 
 def open_split(text: str) -> tuple[Data, str | None]:
@@ -101,8 +100,8 @@ def _of_split(text: str, wanted: Wanted, num_samples: int) -> SampleSet:
 
 
 def _drawn(folder: Path, wanted: Wanted, request: SampleConfig, n: int) -> Sampled:
-    if request.sampler is not None:
-        raise InvalidConfig(f"{folder.name} has a scheduler of its own: leave out {request.sampler!r}")
+    if asked := request.model_copy(update={"options": {}}).drawing():
+        raise InvalidConfig(f"{folder.name} has a scheduler of its own: leave out {asked!r}")
     if wanted.shape is not None and not is_image(wanted.shape):
         raise InvalidSamples(f"{folder.name} makes images, and the data is a set of points")
     pipeline = Pipeline.open(folder)

@@ -6,7 +6,7 @@ OmegaConf reads and overrides them (``1e-3`` is a number), then every key is che
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -23,6 +23,7 @@ from genzoo.config import (
     Seed,
     Share,
     TrainConfig,
+    Weight,
     checked,
 )
 from genzoo.errors import InvalidConfig, UnknownName
@@ -68,23 +69,41 @@ class LoopSettings(Checked):
 
 
 class SamplerChoice(Checked):
-    """A sampler and its options; in YAML a name alone will do."""
+    """A sampler and its options, ``num_samples`` the table's by default; in YAML a name alone will do.
+
+    A conditional model's labels are followed as strongly as ``guidance`` says, by the ``classifier`` if there is one.
+    """
 
     sampler: str | None = None
     set: dict[str, Any] = Field(default_factory=dict)
+    num_samples: PositiveInt | None = None
+    guidance: Weight | None = None
+    classifier: str | dict[str, Any] | None = None
 
 
 NamedSampler = Annotated[SamplerChoice, BeforeValidator(_name_of_sampler)]
 
 
+class Paper(Checked):
+    """What the authors of a model say of it, and where: a dry run puts its parameters beside ours."""
+
+    title: str
+    parameters: Annotated[PositiveInt, BeforeValidator(_read_size)]
+
+
 class SuiteRun(LoopSettings):
-    """A row of a table: what to train, and every sampler to try on it."""
+    """A row of a table: what to train, and every sampler to try on it.
+
+    A ``reference`` is shown beside the models and not ranked: it has nothing to keep to.
+    """
 
     model: str
     set: dict[str, Any] = Field(default_factory=dict)
     trainer: str | None = None
     trainer_set: dict[str, Any] = Field(default_factory=dict)
     samplers: list[NamedSampler] = Field(default_factory=lambda: [SamplerChoice()], min_length=1)
+    role: Literal["model", "reference"] = "model"
+    paper: Paper | None = None
 
 
 class FairSettings(LoopSettings):
@@ -111,11 +130,12 @@ class Table(FairSettings):
 
 
 class Suite(FairSettings):
-    """A benchmark: tables, each run once a seed."""
+    """A benchmark: tables, each run once a seed; a ``dry_run`` takes two steps of each and measures nothing."""
 
     name: Annotated[str, Field(pattern="^[a-z0-9][a-z0-9-]*$")]  # it names a folder
     title: str = ""
     description: str = ""
+    dry_run: bool = False
     seeds: list[Seed] = Field(default_factory=lambda: [0], min_length=1)
     tables: list[Table] = Field(min_length=1)
 
@@ -129,6 +149,7 @@ class Plan(NamedTuple):
 
     train: TrainConfig
     samples: list[SampleConfig]
+    run: SuiteRun
 
 
 def load_suite(path_or_name: str | Path, overrides: Sequence[str] = ()) -> Suite:
@@ -207,10 +228,12 @@ def _plan(suite: Suite, table: Table, run: SuiteRun, seed: int) -> Plan:
         SampleConfig(
             sampler=choice.sampler,
             options=choice.set,
-            num_samples=table.num_samples,
+            num_samples=choice.num_samples or table.num_samples,
             seed=seed,
             extractor=table.extractor,
+            guidance=choice.guidance,
+            classifier=choice.classifier,
         )
         for choice in run.samplers
     ]
-    return Plan(train, samples)
+    return Plan(train, samples, run)

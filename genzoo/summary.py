@@ -30,6 +30,7 @@ MEANINGS = {
     "unique": "distinct samples",
     "vendi": "effective number of distinct ones",
     "class_distance": "shares of the classes, how far off",
+    "class_accuracy": "samples of the class asked for",
     "sliced_w2": "Wasserstein distance, 512 directions",
     "modes_covered": "modes that hold enough points",
     "good_points": "points where the true density is high",
@@ -74,7 +75,8 @@ def _head(record: Record) -> Iterator[str]:
 def _by(sampling: SamplingPart) -> str:
     if sampling.calls_per_sample is None:
         return ""
-    options = ", ".join(f"{key}={value}" for key, value in sampling.options.items())
+    guidance = {} if sampling.guidance is None else {"guidance": f"{sampling.guidance:g}"}
+    options = ", ".join(f"{key}={value}" for key, value in {**sampling.options, **guidance}.items())
     return f" by {sampling.sampler}{f' ({options})' if options else ''}"
 
 

@@ -22,6 +22,7 @@ from genzoo.config import TrainConfig
 from genzoo.ema import Ema
 from genzoo.errors import Interrupted, InvalidConfig, TrainingFailed
 from genzoo.flops import FlopMeter
+from genzoo.images import laid_out
 from genzoo.memory import PeakMemory
 from genzoo.precision import allows_bf16, autocast, choose_precision
 from genzoo.processes import this_process
@@ -65,12 +66,12 @@ class Loop:
         self, model: nn.Module, trainer: Trainer, examples: Examples, config: TrainConfig, accelerator: Accelerator
     ) -> None:
         self.accelerator, self.config, self.trainer = accelerator, config, trainer
-        self.model = model.to(accelerator.device).train()
+        self.model = laid_out(model).to(accelerator.device).train()
         self.precision = choose_precision(config.precision, allows_bf16(trainer, model), accelerator.device)
         self.batches = Batches(examples, config, accelerator)
         self.networks: nn.Module | None = getattr(trainer, "networks", lambda: None)()
         if self.networks is not None:
-            self.networks.to(accelerator.device)
+            laid_out(self.networks).to(accelerator.device)
         self._initialize()
         self.ema = Ema(self.model, config.ema)
         self.optimizers = dict(trainer.optimizers(self.model))
@@ -130,7 +131,7 @@ class Loop:
         flat = self.accelerator.reduce(flat, reduction="mean")
         mean, *parts = flat.split([1, *(p.numel() for p in parameters)])
         for parameter, part in zip(parameters, parts, strict=True):
-            parameter.grad = part.view_as(parameter).to(parameter.dtype)
+            parameter.grad = torch.empty_like(parameter).copy_(part.view_as(parameter))
         return mean
 
     def _set_rates(self, fraction: float) -> None:
@@ -171,6 +172,7 @@ class Loop:
         self.ema.load_state_dict(state["ema"])
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+            _lay_out_state(optimizer)
         if "trainer" in state:
             on_device = {name: t.to(self.accelerator.device) for name, t in state["trainer"].items()}
             self.trainer.load_state_dict(on_device)  # type: ignore[attr-defined]
@@ -293,6 +295,14 @@ def _result(loop: Loop) -> Fit:
         peak_memory_mb=loop.memory.megabytes(),
         parameters={"total": total, "training": total + training},
     )
+
+
+def _lay_out_state(optimizer: torch.optim.Optimizer) -> None:
+    """Every moment laid out in memory as its parameter is: fused optimizers walk through both in one order."""
+    for parameter, moments in optimizer.state.items():
+        for name, moment in moments.items():
+            if isinstance(moment, Tensor) and moment.shape == parameter.shape:
+                moments[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
 
 
 def _count(module: nn.Module) -> int:

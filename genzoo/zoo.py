@@ -23,7 +23,7 @@ from genzoo import hookspecs
 from genzoo.builtin import BUILT_IN
 from genzoo.errors import GenZooError, InvalidOption, PluginError, UnknownName
 from genzoo.hookspecs import Factory
-from genzoo.options import Option, declared, describe, resolve, suggest
+from genzoo.options import Option, capabilities, declared, describe, resolve, suggest
 from genzoo.plugins import HOOKS, ROLES, PluginInfo, call_hook, import_plugin, installed, one_line, told
 
 _Values = Mapping[str, Any]
@@ -147,6 +147,11 @@ class Zoo:
     def options(self, role: str, name: str) -> list[Option]:
         """The factory's options in order. Raises UnknownName or PluginError."""
         return describe(self._declared(role, name))
+
+    def references(self, role: str, name: str) -> dict[str, tuple[type, ...]]:
+        """The options that take a trained model, with the capabilities of which it needs one."""
+        found = {key: capabilities(parameter.annotation) for key, parameter in self._declared(role, name).items()}
+        return {key: kinds for key, kinds in found.items() if kinds}
 
     def validate(self, role: str, name: str, options: _Values, facts: _Values = _NOTHING) -> dict[str, Any]:
         """Every option's value: the given one, else that of ``facts`` (``levels``, ``num_classes``), else the default.

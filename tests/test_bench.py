@@ -226,6 +226,21 @@ def test_seeds_are_one_row_and_every_record_says_the_regime(fair: Path) -> None:
     assert kept == {record.id for record in asked.records}
 
 
+def test_a_reference_of_the_suite_is_shown_unranked_and_need_not_keep_to_the_regime(fair: Path, tmp_path: Path) -> None:
+    runs = "[{model: ddpm, set: {width: 8}, samplers: [{sampler: ddim, set: {num_steps: 2}, num_samples: 150}, ddpm]}, "
+    runs += "{model: vae, set: {width: 8}, role: reference, budget: 1steps}]"
+    regime = ["tables.0.regime=[equal-calls,equal-training]", "tables.0.calls=2"]
+    overrides = ["seeds=[0]", f"tables.0.runs={runs}", "tables.0.references=true", *regime]
+    results = bench(fair, tmp_path / "out", overrides, progress=False)
+    (vae,) = [record for record in results.records if record.role == "reference"]
+    assert vae.model.name == "vae" and not vae.regimes and "vae is not ranked" not in results.table()
+    models = [record for record in results.records if record.role == "model"]
+    assert [record.sampling.n for record in models] == [150, 200]
+    assert [set(record.regimes) for record in models] == [{"equal-calls", "equal-training"}] * 2
+    floors = [record.sampling.n for record in results.records if record.role == "floor"]
+    assert sorted(floors) == [150, 200]  # every table has its own
+
+
 def test_a_row_that_breaks_the_regime_is_told(fair: Path) -> None:
     out = fair.parent / "out"
     broken = bench(fair, out, ["tables.0.regime=equal-calls", "tables.0.calls=50"], progress=False)

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genzoo.nets import MLP, FourierFeatures, ResidualMLP, decoder, encoder, halvings, sinusoids
+from genzoo.nets import (
+    MLP,
+    FourierFeatures,
+    ResidualMLP,
+    decoder,
+    encoder,
+    halvings,
+    normalise,
+    sinusoids,
+    vector_field,
+)
 
 sides = st.integers(1, 37)
 
@@ -86,3 +96,35 @@ def test_the_residual_net_depends_on_every_coordinate_and_on_time() -> None:
     assert net(x, t).shape == (3, 2)
     net(x, t).square().sum().backward()
     assert (x.grad != 0).all() and (t.grad != 0).all()
+
+
+@given(channels=st.sampled_from([1, 3]), height=st.integers(4, 33), width=st.integers(4, 33))
+@settings(max_examples=10, deadline=None)
+def test_the_unet_takes_images_of_any_size_and_makes_as_many_pictures_as_asked(
+    channels: int, height: int, width: int
+) -> None:
+    shape = (channels, height, width)
+    x, t = torch.randn(2, *shape), torch.tensor([0.1, 0.9])
+    assert vector_field(shape, width=8)(x, t).shape == (2, *shape)
+    assert vector_field(shape, width=8, outputs=2)(x, t).shape == (2, 2 * channels, height, width)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8)])
+def test_noise_level_and_class_change_what_a_vector_field_says(shape: tuple[int, ...]) -> None:
+    net = vector_field(shape, width=16, num_classes=3)
+    for parameter in net.parameters():  # it starts at zero
+        nn.init.normal_(parameter, std=0.1)
+    x, t = torch.randn(4, *shape), torch.full((4,), 0.5)
+    plain = net(x, t)
+    assert not torch.allclose(plain, net(x, t / 2)) and not torch.allclose(plain, net(x, t, torch.tensor([0, 1, 2, 0])))
+    assert torch.equal(plain, net(x, t, torch.full((4,), 3)))  # the index after the last class is no class
+    assert torch.allclose(net(x[1:2], t[1:2]), plain[1:2], atol=1e-5)  # examples do not see each other
+
+
+def test_normalised_pictures_have_mean_0_and_variance_1_however_they_lie_in_memory() -> None:
+    h = 3 + 2 * torch.randn(5, 4, 6, 7)
+    out = normalise(h)
+    assert torch.allclose(out.flatten(1).mean(1), torch.zeros(5), atol=1e-5)
+    assert torch.allclose(out.flatten(1).std(1, correction=0), torch.ones(5), atol=1e-4)
+    assert torch.allclose(out, torch.nn.functional.group_norm(h, 1), atol=1e-5)
+    assert torch.allclose(out, normalise(h.to(memory_format=torch.channels_last)), atol=1e-5)

@@ -11,8 +11,9 @@ from genzoo.capabilities import as_score
 from genzoo.protocols import Batch
 from genzoo.testing import GaussianReference
 from genzoo_ebm.model import EBM
-from genzoo_ebm.samplers import Langevin, walk
-from genzoo_ebm.trainer import ContrastiveDivergence
+from genzoo_ebm.samplers import Langevin
+from genzoo_ebm.walks import walk
+from genzoo_ebm.contrastive import ContrastiveDivergence
 
 
 def flat(model: EBM) -> EBM:

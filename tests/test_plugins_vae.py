@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from genzoo_vae.model import VAE, log_logistic_mass, log_normal
+from genzoo_vae.likelihood import log_logistic_mass, log_normal
+from genzoo_vae.model import VAE
 
 
 def grid(levels: int) -> Tensor:

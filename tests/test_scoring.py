@@ -77,17 +77,17 @@ def test_the_protocol_takes_as_many_images_as_there_are_to_test_and_ten_thousand
 
 def test_a_sample_set_is_resolved_against_its_model() -> None:
     model = job(family("ddpm")).model
-    plain = scoring.resolve(Zoo.load(), model, "ddpm", POINTS, SampleConfig())
+    plain = scoring.resolve(Zoo.load(), model, family("ddpm"), POINTS, SampleConfig()).config
     assert (plain.sampler, plain.num_samples, plain.extractor) == ("ddpm", 10_000, None)
     assert plain.options == {"num_steps": 1000}
     with pytest.raises(MissingCapability, match="ddpm offers NoisePredictor; langevin needs Score"):
-        scoring.resolve(Zoo.load(), model, "ddpm", POINTS, SampleConfig(sampler="langevin"))
+        scoring.resolve(Zoo.load(), model, family("ddpm"), POINTS, SampleConfig(sampler="langevin"))
 
 
 def test_sample_sets_have_folders_of_their_own(tmp_path: Path) -> None:
     model, zoo = job(family("ddpm")).model, Zoo.load()
     asked = [SampleConfig(), SampleConfig(seed=1), SampleConfig(options={"num_steps": 9}), SampleConfig(num_samples=9)]
-    resolved = [scoring.resolve(zoo, model, "ddpm", POINTS, config) for config in [*asked, *asked]]
+    resolved = [scoring.resolve(zoo, model, family("ddpm"), POINTS, config).config for config in [*asked, *asked]]
     folders = [scoring.folder_of(zoo, tmp_path, "ddpm-8gaussians-1", config) for config in resolved]
     assert len(set(folders)) == 4 and folders[:4] == folders[4:]
     assert {folder.parent for folder in folders} == {tmp_path / "samples"}

@@ -1,25 +1,28 @@
 """The loop, on gradient descent whose every step is known: x <- x - rate (x - mean of the batch)."""
 
+import copy
+import functools
 import math
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from accelerate import Accelerator
 from mishaps import full_disk
 from small import Point, Rows, Squares, config, names
 from torch import Tensor, nn
 from torch.optim import SGD
 
 from genzoo import training
-from genzoo.checkpoint import load_checkpoint, read_tree, write_tree
+from genzoo.checkpoint import load_checkpoint, pack, read_tree, unpack, write_tree
 from genzoo.errors import Interrupted, InvalidConfig, StorageError, TrainingFailed
 from genzoo.protocols import Batch
-from genzoo.training import Fit, Upkeep, check, fit
+from genzoo.training import Fit, Loop, Upkeep, check, fit
 
 ROWS = Rows(torch.randn(10, 2, generator=torch.Generator().manual_seed(0)) + torch.tensor([3.0, -1.0]))
 MEAN = ROWS.x.mean(0)
@@ -239,6 +242,58 @@ def test_what_trainers_and_dropout_depend_on_is_resumed_exactly(tmp_path: Path) 
     torch.manual_seed(1)
     resumed = train(Remembering(), folder=tmp_path, budget="9steps", upkeep=Upkeep(resume=True))
     assert torch.equal(resumed.model.at, wanted.model.at)
+
+
+class Kernel(nn.Module):
+    """One convolution, whose kernel the host lays out with its channels side by side."""
+
+    shape, trainer, sampler = (2, 4, 4), "kernel", "none"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, 3)
+
+
+class FusedAdam:
+    """Adam in one pass over memory, which is wrong where a moment lies otherwise than its parameter."""
+
+    def __init__(self, fused: bool) -> None:
+        self.fused = fused
+
+    needs: ClassVar[tuple[type, ...]] = ()
+
+    def optimizers(self, model: Kernel) -> dict[str, torch.optim.Optimizer]:
+        return {"kernel": torch.optim.Adam(model.parameters(), lr=0.1, fused=self.fused)}
+
+    def losses(self, model: Kernel, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+        yield "kernel", model.conv(next(batches).x).square().mean()
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_fused_optimizers_agree_with_plain_ones_also_where_training_goes_on(after: int) -> None:
+    torch.manual_seed(0)
+    rows, start = Rows(torch.randn(40, 2, 4, 4)), Kernel()
+    loops = []
+    for fused in (False, True):
+        make = functools.partial(
+            Loop, trainer=FusedAdam(fused), examples=rows, config=config(), accelerator=Accelerator()
+        )
+        loop = make(copy.deepcopy(start))
+        for _ in range(after):
+            loop.take_step(0.0)
+        other = make(copy.deepcopy(start))
+        other.load(unpacked(loop.state()))
+        other.take_step(0.0)
+        loops.append(other)
+    plain, fused = (loop.model.conv.weight for loop in loops)
+    assert fused.is_contiguous(memory_format=torch.channels_last) and not torch.allclose(plain, start.conv.weight)
+    assert torch.allclose(plain, fused, atol=1e-6)
+
+
+def unpacked(state: dict[str, Any]) -> dict[str, Any]:
+    """As it comes back from a checkpoint."""
+    tensors: dict[str, Tensor] = {}
+    return unpack(pack(state, tensors), tensors.__getitem__)
 
 
 def test_checkpoints_come_at_their_interval_and_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

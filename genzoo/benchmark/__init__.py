@@ -9,29 +9,32 @@ reason and does not stop the others.
 """
 
 import fnmatch
+import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from genzoo import scoring
-from genzoo.benchmark import side_by_side, store, text
+from genzoo.benchmark import dry, side_by_side, store, text
+from genzoo.benchmark.dry import DryRun
 from genzoo.benchmark.report import render
 from genzoo.benchmark.table import build
 from genzoo.config import SampleConfig
 from genzoo.data import Data, load
+from genzoo.drawing import Drawing
 from genzoo.errors import Interrupted, InvalidConfig, StorageError, UnknownName
 from genzoo.evaluation import Record, seal, write_record
 from genzoo.jobs import Job, execute, prepare
 from genzoo.regimes import preview
 from genzoo.run import Run
-from genzoo.sampling import needed_parameters
 from genzoo.suites import Fairness, Plan, Suite, Table, expand, fairness, load_suite
 from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
-__all__ = ["Results", "bench", "compare", "report"]
+__all__ = ["DryRun", "Results", "bench", "compare", "report"]
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,10 @@ def bench(
     only: str | None = None,
     *,
     progress: bool = True,
-) -> Results:
+) -> Results | DryRun:
     """Run a suite into ``out`` (``results/<suite>`` by default) and write its report there; finished work is kept.
+
+    A suite's ``dry_run`` takes two steps of every training instead: see :mod:`genzoo.benchmark.dry`.
 
     Args:
         suite: A shipped suite's name or the path of a ``.yaml`` file.
@@ -77,6 +82,9 @@ def bench(
     folder = Path(out) if out else Path("results") / loaded.name
     store.check_output(folder)
     work = _Work(Zoo.load(), folder, print_progress if progress else _silent, progress)
+    if loaded.dry_run:
+        plans = [(table, plan) for table, plans in _chosen(loaded, only) for plan in plans]
+        return dry.run(plans, folder, work.zoo, work.tell)
     tables = [
         _Planned(table, load(table.data, size=table.size), plans, fairness(loaded, table))
         for table, plans in _chosen(loaded, only)
@@ -96,17 +104,20 @@ def compare(folder: str | Path, other: str | Path) -> tuple[str, Path]:
     return side_by_side.write(Path(folder), Path(other))
 
 
-def _under(fairness: Fairness, record: Record, folder: Path) -> Record:
-    """The record with what its table asks to be equal; written again where it said otherwise."""
-    if record.regimes == fairness:
+def _under(asked: Mapping[str, Any], record: Record, folder: Path) -> Record:
+    """The record as its table wants it, in what role and under which regimes; written again where it said otherwise."""
+    if asked == {key: getattr(record, key) for key in asked}:
         return record
-    sealed = seal(record.model_copy(update={"regimes": dict(fairness)}))
+    sealed = seal(record.model_copy(update=asked))
     write_record(folder / store.RECORD, sealed)
     return sealed
 
 
 def _two_regimes(plan: Plan, one: Fairness, other: Fairness) -> str:
-    name, asked = f"{plan.train.model} on {plan.train.data}", f"{', '.join(one) or 'none'} and {', '.join(other) or 'none'}"
+    name, asked = (
+        f"{plan.train.model} on {plan.train.data}",
+        f"{', '.join(one) or 'none'} and {', '.join(other) or 'none'}",
+    )
     return f"{name} stands in two tables of different regimes ({asked}): put one of them into a suite of its own"
 
 
@@ -137,6 +148,11 @@ class _Planned:
     data: Data
     plans: list[Plan]
     fairness: Fairness
+
+    def asked_of_references(self) -> list[SampleConfig]:
+        """As many samples of each reference as of models."""
+        asked = dict.fromkeys(config.num_samples for plan in self.plans for config in plan.samples)
+        return [SampleConfig(num_samples=num, extractor=self.table.extractor) for num in asked]
 
 
 @dataclass(frozen=True)
@@ -174,10 +190,10 @@ class _Work:
         job = prepare(self.zoo, plan.train, data)
         name = " ".join([plan.train.model, *(f"{key}={value}" for key, value in plan.train.model_options.items())])
         found: dict[int, str] = {}
-        for config in self._samplings(job, plan):
+        for drawing in self._drawings(job, plan):
             with suppress(Exception):  # what cannot draw fails later, in its own row
-                size = needed_parameters(self.zoo.sampler(str(config.sampler), config.options), job.model)
-                found.setdefault(size, f"{name} seed={plan.train.seed} · {config.sampler}")
+                size = drawing.parameters(job.model)
+                found.setdefault(size, f"{name} seed={plan.train.seed} · {drawing.config.sampler}")
         return {name: size for size, name in found.items()}
 
     def _folders(self, plan: Plan, data: Data) -> list[Path]:
@@ -185,8 +201,11 @@ class _Work:
         job = prepare(self.zoo, plan.train, data)
         return [self._folder(job, config) for config in self._samplings(job, plan)]
 
+    def _drawings(self, job: Job, plan: Plan) -> list[Drawing]:
+        return [scoring.resolve(self.zoo, job.model, plan.train, job.data, config) for config in plan.samples]
+
     def _samplings(self, job: Job, plan: Plan) -> list[SampleConfig]:
-        return [scoring.resolve(self.zoo, job.model, plan.train.model, job.data, config) for config in plan.samples]
+        return [drawing.config for drawing in self._drawings(job, plan)]
 
     def _folder(self, job: Job, config: SampleConfig) -> Path:
         return scoring.folder_of(self.zoo, self.out / job.id, job.id, config)
@@ -195,8 +214,8 @@ class _Work:
         """The records of one table: the references, then every run."""
         records = []
         if planned.table.references:
-            config = SampleConfig(num_samples=planned.table.num_samples, extractor=planned.table.extractor)
-            records += [self._reference(role, planned.data, config) for role in scoring.REFERENCES]
+            asked = itertools.product(scoring.REFERENCES, planned.asked_of_references())
+            records += [self._reference(role, planned.data, config) for role, config in asked]
         for plan in planned.plans:
             records += self._row(plan, planned)
         return records
@@ -219,7 +238,8 @@ class _Work:
         else:
             records = [self._sampled(job, run, config) for config in samplings]
         folders = [self._folder(job, config) for config in samplings]
-        return [_under(planned.fairness, *row) for row in zip(records, folders, strict=True)]
+        asked = {"role": plan.run.role, "regimes": dict(planned.fairness) if plan.run.role == "model" else {}}
+        return [_under(asked, *row) for row in zip(records, folders, strict=True)]
 
     def _trained(self, job: Job) -> Run:
         folder = self.out / job.id

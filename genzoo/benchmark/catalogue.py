@@ -100,6 +100,16 @@ IMAGE_METRICS = (
         drop=11,
     ),
     Column(
+        "class_accuracy",
+        "class accuracy",
+        "Share of the samples of a conditional model in which the extractor's classifier sees the class that was asked "
+        "for. A perfect model scores what the classifier does on test images.",
+        metric("class_accuracy"),
+        percent,
+        "higher",
+        drop=5,
+    ),
+    Column(
         "sliced_w2",
         "sliced W₂",
         "Wasserstein distance of the features averaged over fixed directions: no Gaussian is assumed.",

@@ -139,7 +139,7 @@ def likelihood(record: Record) -> Reading:
 
 def kind_mark(kind: str) -> str:
     """How a likelihood of this kind is written: ``≤`` where the truth is no higher, ``≈`` where it is near."""
-    if kind in ("", "exact"):
+    if not kind or kind.startswith("exact"):
         return ""
     return "≤ " if "bound" in kind else "≈ "
 

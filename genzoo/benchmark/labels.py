@@ -22,7 +22,9 @@ def labels(rows: Sequence[Trials]) -> list[tuple[str, str]]:
     records = [row.first for row in rows]
     models = _named([record.model.name for record in records], [_training_settings(row) for row in rows])
     samplers = [record.sampling.sampler if record.sampling and record.role == "model" else "" for record in records]
-    samplers = _named(samplers, [_sampling_settings(row) for row in rows], always=("num_steps",))
+    samplers = _named(
+        samplers, [_sampling_settings(row) for row in rows], always=("num_steps", "guidance", "classifier")
+    )
     found = list(zip(models, samplers, strict=True))
     return [
         (model, sampler) if found.count((model, sampler)) == 1 else (f"{model} #{record.id[:6]}", sampler)
@@ -54,4 +56,6 @@ def _sampling_settings(row: Trials) -> dict[str, Any]:
     sampling = row.first.sampling
     if sampling is None or row.first.role != "model":
         return {}
-    return {**sampling.options, **({"seed": sampling.seed} if len(row.all) == 1 else {})}
+    guidance = {} if sampling.guidance is None else {"guidance": f"{sampling.guidance:g}"}
+    judges = {name: part.model for name, part in (sampling.references or {}).items()}
+    return {**sampling.options, **guidance, **judges, **({"seed": sampling.seed} if len(row.all) == 1 else {})}

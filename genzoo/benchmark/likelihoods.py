@@ -41,7 +41,7 @@ def answers(rows: Sequence["Row"]) -> tuple[Answer, ...]:
     """By kind, best first, with the models without any last; samplings of one model share their likelihood."""
     found: dict[tuple[str, ...], tuple[Row, list[Likelihood]]] = {}
     for row in rows:
-        if row.role in ("model", "unranked"):
+        if row.role in ("model", "unranked", "reference"):
             for kind, likelihoods in _by_kind(row).items():
                 values = [(one.value, one.n, one.calls) for one in likelihoods]
                 found.setdefault((row.model, kind, repr(values)), (row, likelihoods))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from genzoo.benchmark.columns import LIKELIHOOD, Column
 from genzoo.benchmark.likelihoods import Answer
-from genzoo.benchmark.table import Row, Table
+from genzoo.benchmark.table import REFERENCES, Row, Table
 from genzoo.benchmark.text import title
 from genzoo.benchmark.verdicts import legend, verdict
 
@@ -68,7 +68,7 @@ def _rows(table: Table, columns: Sequence[Column]) -> list[str]:
 
 
 def _names(row: Row) -> list[str]:
-    mark = "*" if row.role in ("ceiling", "floor") else ""
+    mark = "*" if row.role in REFERENCES else ""
     why = f" (not ranked: {escape(row.broken)})" if row.broken else ""
     return [f"{mark}{escape(row.model)}{mark}{why}", escape(row.sampler)]
 

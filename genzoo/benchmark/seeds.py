@@ -61,6 +61,7 @@ def settings(record: Record) -> dict[str, Any]:
         "options": record.model.options,
         "sampler": sampling and sampling.sampler,
         "sampler_options": sampling and sampling.options,
+        "guidance": sampling and sampling.guidance,
     }
 
 
@@ -77,6 +78,7 @@ def _settings(record: Record) -> str:
         "extractor": record.extractor and record.extractor.key,
         "beside": beside and beside.extractor.key,
         "n": record.sampling and record.sampling.n,
+        "guides": record.sampling and {key: part.model for key, part in (record.sampling.references or {}).items()},
         "versions": [record.code.version, record.model.plugin, record.model.plugin_version],
         "precision": record.environment.precision,
         "training": training and [training.trainer, training.options, training.budget, training.batch_size],

@@ -20,7 +20,8 @@ from genzoo.benchmark.readings import over_seeds
 from genzoo.benchmark.seeds import Trials, gather
 from genzoo.evaluation.record import Record
 
-ORDER = {"ceiling": 0, "model": 1, "unranked": 2, "failed": 3, "floor": 4}
+REFERENCES = ("ceiling", "reference", "floor")
+ORDER = {"ceiling": 0, "model": 1, "unranked": 2, "failed": 3, "reference": 4, "floor": 5}
 GROUPS = (QUALITY, MEMORISATION, COST, OTHER_RULES)
 
 
@@ -43,7 +44,7 @@ class Row:
 
     @property
     def role(self) -> str:
-        """``model``, ``unranked``, ``failed``, or a reference: ``ceiling`` or ``floor``."""
+        """``model``, ``unranked``, ``failed``, or one of :data:`REFERENCES`."""
         if not self.trials.finished:
             return "failed"
         return "unranked" if self.broken else self.record.role

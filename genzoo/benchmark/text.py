@@ -8,12 +8,12 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from genzoo.benchmark.columns import Column
-from genzoo.benchmark.table import Row, Table
+from genzoo.benchmark.table import REFERENCES, Row, Table
 from genzoo.benchmark.verdicts import legend, verdict
 
 ARROWS = {"lower": " ↓", "higher": " ↑", None: ""}
 LABEL, WIDTH = 22, 100
-STYLES = {"ceiling": "italic dim", "floor": "italic dim", "failed": "red", "unranked": "dim", "model": ""}
+STYLES = {**dict.fromkeys(REFERENCES, "italic dim"), "failed": "red", "unranked": "dim", "model": ""}
 
 
 def title(column: Column) -> str:

@@ -12,7 +12,7 @@ The conversions go one way where the mathematics does::
 model gets no probability-flow ODE for free. :func:`blurred` fixes one noise level and so makes a Score of a NoisyScore.
 """
 
-from genzoo.capabilities.conditional import Given, labelled
+from genzoo.capabilities.conditional import Given, check_labels, labelled, takes_labels
 from genzoo.capabilities.conversions import (
     as_denoiser,
     as_energy,
@@ -34,11 +34,14 @@ from genzoo.capabilities.kinds import (
     Encoder,
     Energy,
     ImportanceWeighted,
+    LearnedVariance,
     LowerBound,
     Mass,
     NoisePredictor,
+    NoisyClassifier,
     NoisyScore,
     Score,
+    Velocity,
 )
 
 __all__ = [
@@ -52,19 +55,24 @@ __all__ = [
     "Energy",
     "Given",
     "ImportanceWeighted",
+    "LearnedVariance",
     "LowerBound",
     "Mass",
     "NoisePredictor",
+    "NoisyClassifier",
     "NoisyScore",
     "Score",
+    "Velocity",
     "as_denoiser",
     "as_energy",
     "as_noisy_score",
     "as_score",
     "blurred",
+    "check_labels",
     "expand",
     "labelled",
     "offers",
     "require",
     "supports",
+    "takes_labels",
 ]

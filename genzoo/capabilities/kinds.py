@@ -148,7 +148,51 @@ class Conditional(Protocol):
         """The model conditioned on one label per row, [n]."""
 
 
+@runtime_checkable
+class NoisyClassifier(Protocol):
+    """log p(y | x; sigma) of x = x0 + sigma * noise, for sigma_min <= sigma <= sigma_max: what guides a noisy score.
+
+    Reference: Diffusion Models Beat GANs on Image Synthesis (Dhariwal and Nichol, 2021).
+    """
+
+    num_classes: int
+    sigma_min: float
+    sigma_max: float
+
+    @abstractmethod
+    def log_class_probs(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """log p(y | x; sigma) of every class y, [n, num_classes], in nats."""
+
+
+@runtime_checkable
+class LearnedVariance(Protocol):
+    """A NoisePredictor that also says how widely each step of the reverse process spreads.
+
+    The variance is exp(w log beta + (1 - w) log beta-tilde), whatever steps are taken.
+
+    Reference: Improved Denoising Diffusion Probabilistic Models (Nichol and Dhariwal, 2021), equation 15.
+    """
+
+    betas: Tensor
+
+    @abstractmethod
+    def predict_with_variance(self, x_t: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
+        """The noise in x_t as ``predict`` says it, and w; both [n, *shape]."""
+
+
+@runtime_checkable
+class Velocity(Protocol):
+    """v(x_t, t) = E[x_1 - x_0 | x_t] of x_t = (1 - t) x_0 + t x_1, from noise at t = 0 to data at t = 1.
+
+    Reference: Flow Matching for Generative Modeling (Lipman et al., 2023).
+    """
+
+    @abstractmethod
+    def velocity(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """dx/dt, [n, *shape]; ``t`` [] or [n] in [0, 1]."""
+
+
 CAPABILITIES: tuple[type, ...] = (
     Energy, Density, Mass, LowerBound, ImportanceWeighted, Score, Denoiser, NoisyScore, NoisePredictor, Decoder,
-    Encoder, Critic, Conditional,
+    Encoder, Critic, Conditional, NoisyClassifier, LearnedVariance, Velocity,
 )  # fmt: skip

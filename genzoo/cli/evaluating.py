@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.options import AsJson, Seed, Settings
+from genzoo.cli.options import AsJson, Classifier, Guidance, Seed, Settings
 from genzoo.errors import FolderInUse
 
 
@@ -32,6 +32,8 @@ def evaluate(
     seed: Seed = 0,
     sampler: Annotated[str | None, typer.Option(help="For a run: the model's own by default.")] = None,
     settings: Settings = None,
+    guidance: Guidance = None,
+    classifier: Classifier = None,
     size: Annotated[int | None, typer.Option(min=1, help="Pixels a side, for --data that is resized.")] = None,
     resize: Annotated[
         str, typer.Option(help="For pictures of another size: bicubic, lanczos, bilinear, box; none refuses them.")
@@ -77,6 +79,8 @@ def evaluate(
             num_samples=num_samples,
             sampler=sampler,
             options=options,
+            guidance=guidance,
+            classifier=classifier,
             seed=seed,
             resize=resize,
             extractor=extractor,

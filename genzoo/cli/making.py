@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genzoo.cli.options import Out, RunFolder, Seed, Settings
+from genzoo.cli.options import Classifier, Guidance, Out, RunFolder, Seed, Settings
 from genzoo.errors import FolderInUse, InvalidConfig
 
 if TYPE_CHECKING:
@@ -57,6 +57,11 @@ def sample(
     sampler: Annotated[str | None, typer.Option(help="The model's own by default.")] = None,
     seed: Seed = 0,
     settings: Settings = None,
+    label: Annotated[
+        int | None, typer.Option(min=0, help="One class of a conditional model; every class in turn by default.")
+    ] = None,
+    guidance: Guidance = None,
+    classifier: Classifier = None,
     out: Annotated[Path, typer.Option(help="A picture (.png) or the samples themselves (.npz).")] = Path("samples.png"),
 ) -> None:
     """Draw samples from a trained model.
@@ -64,6 +69,10 @@ def sample(
     \b
     genzoo sample runs/ddpm-digits-1a2b3c4d --sampler ddim --set num_steps=20
     genzoo sample runs/ddpm-digits-1a2b3c4d -n 5000 --out samples.npz
+    genzoo sample runs/conditional-digits-5e6f7a8b --label 3 --guidance 2 --out threes.png
+
+    Samples of a conditional model are asked for by label: a column of the picture is a class, arr_1 of the .npz holds
+    the labels.
     """
     if out.suffix not in (".png", ".npz"):
         raise InvalidConfig(f"--out {out} is neither a .png nor a .npz")
@@ -72,12 +81,16 @@ def sample(
     from genzoo.files import check_writable
 
     check_writable(out.parent)
+    from genzoo.config import SampleConfig, checked
     from genzoo.run import Run
-    from genzoo.scoring import save_samples
+    from genzoo.scoring import finish, save_samples
     from genzoo.settings import parse_settings
 
-    options = parse_settings(settings or ())
-    save_samples(Run.open(run).sample(num_samples, sampler=sampler, options=options, seed=seed), out)
+    asked = {"sampler": sampler, "options": parse_settings(settings or ()), "seed": seed}
+    config = checked(SampleConfig, {**asked, "guidance": guidance, "classifier": classifier}, "genzoo sample")
+    opened = Run.open(run)
+    samples = opened.draw(num_samples, config, labels=label)
+    save_samples(finish(samples.x, opened.data), out, samples.labels)
     print(out)
 
 

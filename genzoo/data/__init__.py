@@ -65,6 +65,10 @@ def _open(name: str, kind: str, argument: str) -> "Rows":
         return hub(name, repository, config or None)
     if kind == "fashion-mnist":
         return _open_fashion_mnist(name, argument)
+    if kind == "shapes":
+        from genzoo.data.shapes import shapes
+
+        return shapes()
     from genzoo.data import sources
 
     return {"digits": lambda _: sources.digits(), "folder": sources.folder, "parquet": sources.parquet}[kind](argument)

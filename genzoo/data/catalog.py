@@ -13,6 +13,7 @@ POINTS: dict[str, str] = {
 
 IMAGES: dict[str, str] = {
     "digits": "images 8x8 grey, 10 classes: 1,797 UCI optical digits, built in",
+    "shapes": "images 32x32 colour, 10 classes: 15,000 generated discs, squares, crosses, ...",
     "fashion-mnist": "images 28x28 grey, 10 classes: 70,000 (IDX files of this machine, else the hub)",
 }
 

@@ -68,6 +68,7 @@ def evaluate_images(
     seed: int = 0,
     cache: Cache | None = None,
     strata: Tensor | None = None,
+    labels: Tensor | None = None,
     metrics: Mapping[str, protocols.Metric] = NO_METRICS,
 ) -> dict[str, Metric]:
     """Every metric of uint8 images [n, h, w, c] against real ones, the larger set cut to the smaller's size.
@@ -78,6 +79,7 @@ def evaluate_images(
         seed: fixes the subsets, and the halves and blocks of the Fréchet distance's bias and error.
         cache: keeps the features of the real and training images, by their content, from one call to the next.
         strata: the classes of the real images, [n], where those were drawn class by class.
+        labels: the classes that were asked for, [n], of images from a conditional model.
         metrics: those of plugins, by name.
 
     Raises:
@@ -91,20 +93,24 @@ def evaluate_images(
         extractor.check_shape(check_images(images))
     n, kept = min(len(fake), len(real)), {} if cache is None else cache
     comparison = Comparison(
-        generated=_seen(cut(fake, n, seed), extractor, {}),
-        real=_seen(cut(real, n, seed), extractor, kept),
+        generated=_seen(cut(fake, n, seed), extractor, {}, _cut(labels, n, seed)),
+        real=_seen(cut(real, n, seed), extractor, kept, _cut(strata, n, seed)),
         train=None if train is None else _seen(train, extractor, kept),
         seed=seed,
     )
-    return feature_metrics(comparison, strata=None if strata is None else cut(strata, n, seed), extra=metrics)
+    return feature_metrics(comparison, strata=comparison.real.labels, extra=metrics)
 
 
-def _seen(images: Tensor, extractor: Extractor, cache: Cache) -> ImageSet:
+def _cut(labels: Tensor | None, n: int, seed: int) -> Tensor | None:
+    return None if labels is None else cut(labels, n, seed)
+
+
+def _seen(images: Tensor, extractor: Extractor, cache: Cache, labels: Tensor | None = None) -> ImageSet:
     """Images with their features, and with the classes that the extractor sees where it is a classifier."""
     features = extract_cached(images, extractor, cache)
     classify = getattr(extractor, "logits", None)
     with torch.no_grad():
-        return ImageSet(images, features, classify(features) if classify else None)
+        return ImageSet(images, features, classify(features) if classify else None, labels)
 
 
 def evaluate_points(fake: Tensor, density: KnownDensity) -> dict[str, Metric]:

@@ -10,6 +10,11 @@ from genzoo import protocols
 from genzoo.errors import InvalidSamples
 from genzoo.evaluation.metrics import feature_metrics
 
+_NEEDS = {
+    "class_distance": "the classes of an extractor",
+    "class_accuracy": "the classes of an extractor, and labels of the generated images",
+}
+
 
 @dataclass(frozen=True)
 class _Named:
@@ -21,7 +26,7 @@ class _Named:
         """The measurement; raises :class:`InvalidSamples` where there is none."""
         metric = feature_metrics(comparison).get(self.name)
         if metric is None:
-            needs = "the classes of an extractor" if self.name == "class_distance" else "training images"
+            needs = _NEEDS.get(self.name, "training images")
             raise InvalidSamples(f"{self.name} needs {needs}, which this comparison is without")
         if metric.value is None:
             raise InvalidSamples(f"{self.name}: {metric.reason}")
@@ -146,6 +151,15 @@ def vendi() -> protocols.Metric:
 def class_distance() -> protocols.Metric:
     """Total variation between the classes that the extractor's classifier sees in generated and in real images."""
     return _Named("class_distance")
+
+
+def class_accuracy() -> protocols.Metric:
+    """Share of generated images in which the extractor's classifier sees the class that was asked for.
+
+    Reference: Classification Accuracy Score for Conditional Generative Models (Ravuri and Vinyals, 2019), for judging
+    conditional samples by a classifier; here it is one of real images.
+    """
+    return _Named("class_accuracy")
 
 
 def sliced_w2() -> protocols.Metric:

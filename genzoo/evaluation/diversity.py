@@ -16,6 +16,7 @@ from torch import Tensor
 from genzoo.errors import InvalidSamples
 from genzoo.evaluation.checks import check_features, check_rows
 from genzoo.evaluation.frechet import Estimate
+from genzoo.protocols import ImageSet
 
 NUM_DIRECTIONS = 512
 DIRECTIONS_AT_ONCE = 64
@@ -58,6 +59,22 @@ def _surprise(unit: Tensor) -> Tensor:
 def class_histogram(logits: Tensor) -> Tensor:
     """The number of images that the classifier puts in each class, int64 [num_classes], of logits [n, num_classes]."""
     return torch.bincount(check_rows(logits, "classified", 1).argmax(1), minlength=logits.shape[1])
+
+
+def in_their_class(images: ImageSet) -> Tensor:
+    """Whether the classifier puts each image in the class of its label, bool [n].
+
+    Raises:
+        InvalidSamples: labels of classes that it does not know, or NaN.
+    """
+    logits, labels = images.logits, images.labels
+    if logits is None or labels is None:
+        raise InvalidSamples("these images have no labels, or the extractor sees no classes")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]:
+        raise InvalidSamples(
+            f"labels are {labels.min()} to {labels.max()}, the extractor sees {logits.shape[1]} classes"
+        )
+    return check_rows(logits, "classified", 1).argmax(1) == labels.to(logits.device)
 
 
 def class_distance(fake_logits: Tensor, real_logits: Tensor) -> Estimate:

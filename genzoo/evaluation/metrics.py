@@ -20,12 +20,13 @@ from genzoo.evaluation.diversity import (
     NUM_DIRECTIONS,
     class_distance,
     expected_class_distance,
+    in_their_class,
     sliced_w2,
     vendi,
 )  # fmt: skip
 from genzoo.evaluation.features import content_hash
 from genzoo.evaluation.frechet import Estimate, fd_debiased_jackknife, fd_jackknife
-from genzoo.evaluation.intervals import around, failed, of_blocks
+from genzoo.evaluation.intervals import around, failed, of_blocks, share
 from genzoo.evaluation.neighbours import neighbour_metrics
 from genzoo.evaluation.pairs import K_STRICT, pair_statistics
 from genzoo.evaluation.record import Metric, measured
@@ -35,7 +36,7 @@ LOW_N = 2000
 NAMES = (
     "fd", "fd_debiased", "fd_train", "fd_gap", "kid", "precision", "recall", "density", "coverage", "precision_k3",
     "recall_k3", "auth_pct", "copy_rate", "nearest_train_z", "exact_duplicates", "unique", "vendi", "class_distance",
-    "sliced_w2",
+    "class_accuracy", "sliced_w2",
 )  # fmt: skip
 NO_METRICS: Mapping[str, protocols.Metric] = MappingProxyType({})
 _floors: dict[str, dict[str, float]] = {}
@@ -128,6 +129,8 @@ def _diversity(generated: ImageSet, real: ImageSet) -> dict[str, Metric]:
     }
     if generated.logits is not None and real.logits is not None:
         found["class_distance"] = _class_distance(generated.logits, real.logits)
+    if generated.logits is not None and generated.labels is not None:
+        found["class_accuracy"] = _class_accuracy(generated, real)
     how = f"{NUM_DIRECTIONS} fixed directions of the features; {_size(fake, truth)}"
     return found | {"sliced_w2": measured(sliced_w2(fake, truth), "lower", how)}
 
@@ -146,6 +149,16 @@ def _class_distance(fake: Tensor, real: Tensor) -> Metric:
         return around(class_distance(fake, real), "lower", how, expected=expected_class_distance(fake, real))
     except InvalidSamples as error:
         return failed("lower", how, str(error))
+
+
+def _class_accuracy(generated: ImageSet, real: ImageSet) -> Metric:
+    how = "share of images in which the extractor sees the class that was asked for; expected: that of the real ones"
+    try:
+        inside = in_their_class(generated)
+        expected = None if real.labels is None else in_their_class(real).double().mean().item()
+    except InvalidSamples as error:
+        return failed("higher", how, str(error))
+    return share(inside, how).model_copy(update={"expected": expected})
 
 
 def _floors_of(comparison: Comparison, strata: Tensor | None) -> dict[str, float]:
@@ -174,7 +187,8 @@ def _measure_floors(train: ImageSet, real: ImageSet, seed: int, strata: Tensor |
 
 
 def _take(images: ImageSet, rows: Tensor) -> ImageSet:
-    return ImageSet(images.images[rows], images.features[rows], None if images.logits is None else images.logits[rows])
+    logits, labels = (None if part is None else part[rows] for part in (images.logits, images.labels))
+    return ImageSet(images.images[rows], images.features[rows], logits, labels)
 
 
 def _with_floor(metric: Metric, floor: float | None) -> Metric:

@@ -124,10 +124,24 @@ class ModelPart(_Part):
     seed: int | None
 
 
-class TrainingPart(_Part):
-    """What the training cost: seconds of wall time, floating-point operations, megabytes; and on which machine."""
+class ReferencePart(_Part):
+    """A trained model that took part: its name, the id and the weights of its training, and what that took."""
 
-    younger = ("cpu", "gpu", "threads")
+    model: str
+    id: str
+    checkpoint: str
+    seconds: float
+    flops: float | None
+    parameters: Count
+
+
+class TrainingPart(_Part):
+    """What the training cost: seconds of wall time, floating-point operations, megabytes; and on which machine.
+
+    Seconds and operations are with those of the ``references``, trained models that an option of the trainer names.
+    """
+
+    younger = ("cpu", "gpu", "threads", "references")
     trainer: str
     options: Options
     budget: str
@@ -141,6 +155,7 @@ class TrainingPart(_Part):
     cpu: str | None = None
     gpu: str | None = None
     threads: int | None = None
+    references: dict[str, ReferencePart] | None = None
 
 
 class DataPart(_Part):
@@ -162,8 +177,10 @@ class DataPart(_Part):
 
 class SamplingPart(_Part):
     """The generated side: rows passed through the network and floating-point operations for each sample, seconds,
-    megabytes, the hash of the samples.
+    megabytes, the hash of the samples; how strongly labels were followed, and the trained models that took part.
     """
+
+    younger = ("guidance", "references")
 
     sampler: str
     options: Options
@@ -175,6 +192,8 @@ class SamplingPart(_Part):
     peak_memory_mb: float | None = None
     num_not_finite: Count
     sha256: str | None
+    guidance: float | None = None
+    references: dict[str, ReferencePart] | None = None
 
 
 class ExtractorPart(_Part):
@@ -207,7 +226,7 @@ class Content(_Part):
     schema_: Literal["genzoo.eval/1"] = Field(default="genzoo.eval/1", alias="schema")
     status: Literal["ok", "failed"]
     reason: str | None = None
-    role: Literal["model", "floor", "ceiling"]
+    role: Literal["model", "reference", "floor", "ceiling"]
     code: Code
     environment: Environment
     model: ModelPart

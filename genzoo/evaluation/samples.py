@@ -20,11 +20,15 @@ IMAGES, POINTS = "uint8 [n, height, width, 1 or 3]", "float32 [n, 2]"
 
 @dataclass(frozen=True, eq=False)
 class SampleSet:
-    """Images, uint8 [n, h, w, c], or points, float [n, 2]; ``preparation`` says what was done to make them so."""
+    """Images, uint8 [n, h, w, c], or points, float [n, 2]; ``preparation`` says what was done to make them so.
+
+    ``labels`` [n] are the classes that were asked for, or that they are of; None where nobody says.
+    """
 
     name: str
     x: Tensor
     preparation: tuple[str, ...] = ()
+    labels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -39,9 +43,9 @@ class SampleSet:
         """(channels, height, width), or (2,)."""
         return check_images(self.x) if self.x.dim() == 4 else tuple(self.x.shape[1:])
 
-    @property
-    def labels(self) -> None:
-        """Nobody says of what class they are."""
+    def at(self, rows: Tensor) -> "SampleSet":
+        """Those at ``rows``, with their labels."""
+        return replace(self, x=self.x[rows], labels=None if self.labels is None else self.labels[rows])
 
     def images(self, indices: Tensor) -> Tensor:
         """Those at ``indices``, uint8 [n, h, w, c]."""
@@ -112,7 +116,7 @@ def as_pictures(name: str, x: Tensor, wanted: Wanted) -> SampleSet:
 
 
 def read_images(path: Path, wanted: Wanted = AS_THEY_ARE) -> SampleSet:
-    """The images of an ``.npz`` whose ``arr_0`` they are, or all pictures in a folder, by name.
+    """The images of an ``.npz``, its ``arr_0`` (and ``arr_1`` their labels), or all pictures in a folder, by name.
 
     Raises:
         InvalidSamples: nothing there, unreadable, or what :func:`from_array` and :func:`read_folder` refuse.
@@ -121,8 +125,19 @@ def read_images(path: Path, wanted: Wanted = AS_THEY_ARE) -> SampleSet:
         return SampleSet(path.name, *read_folder(path, wanted))
     if path.suffix != ".npz":
         raise InvalidSamples(f"{path} is neither an .npz file nor a folder of images")
-    images = from_array(str(path), _load(path, IMAGES, "arr_0")["arr_0"], wanted)
-    return replace(images, name=path.name)
+    arrays = _load(path, IMAGES, "arr_0", optional="arr_1")
+    images = from_array(str(path), arrays["arr_0"], wanted)
+    return replace(images, name=path.name, labels=_labels(path, arrays.get("arr_1"), len(images)))
+
+
+def _labels(path: Path, array: np.ndarray | None, n: int) -> Tensor | None:
+    """``arr_1`` as class indices; raises :class:`InvalidSamples` where it is something else."""
+    if array is None:
+        return None
+    if array.shape != (n,) or array.dtype.kind not in "ui":
+        found = f"{array.dtype} {list(array.shape)}"
+        raise InvalidSamples(f"{path}: arr_1 is {found}; it must be the labels of {n} images, whole numbers [{n}]")
+    return torch.from_numpy(array.astype(np.int64))
 
 
 def read_points(path: Path) -> SampleSet:
@@ -160,14 +175,14 @@ def read_moments(path: Path) -> Moments:
         raise InvalidSamples(f"{path}: {error}") from error
 
 
-def _load(path: Path, wanted: str, *names: str) -> dict[str, np.ndarray]:
-    """The arrays called so, whatever they hold; nothing pickled is loaded."""
+def _load(path: Path, wanted: str, *names: str, optional: str = "") -> dict[str, np.ndarray]:
+    """The arrays called so, whatever they hold, and the ``optional`` one if it is there; nothing pickled is loaded."""
     try:
         with np.load(path, allow_pickle=False) as file:
             if missing := [name for name in names if name not in file.files]:
                 found = ", ".join(file.files) or "nothing"
                 raise InvalidSamples(f"{path} holds {found}; it must hold {missing[0]}, {wanted}")
-            return {name: file[name] for name in names}
+            return {name: file[name] for name in (*names, optional) if name in file.files}
     except InvalidSamples:
         raise
     except Exception as error:  # what a damaged file leads numpy, zipfile and zlib to

@@ -7,6 +7,8 @@
 from genzoo.nets.classes import ClassEmbedding
 from genzoo.nets.conv import ConvDecoder, ConvEncoder, decoder, encoder, halvings
 from genzoo.nets.mlp import MLP, Activation, FourierFeatures, ResidualMLP, Wrap, identity, sinusoids
+from genzoo.nets.norm import Normalise, normalise
+from genzoo.nets.transformer import Transformer
 from genzoo.nets.unet import UNet, vector_field
 
 __all__ = [
@@ -16,13 +18,16 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "FourierFeatures",
+    "Normalise",
     "ResidualMLP",
+    "Transformer",
     "UNet",
     "Wrap",
     "decoder",
     "encoder",
     "halvings",
     "identity",
+    "normalise",
     "sinusoids",
     "vector_field",
 ]

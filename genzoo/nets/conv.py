@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from genzoo.images import is_image
 from genzoo.nets.mlp import MLP, Activation, Wrap, identity
+from genzoo.nets.norm import Normalise
 
 
 def halvings(height: int, width: int, smallest: int = 4) -> list[tuple[int, int]]:
@@ -54,7 +55,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Vectors [n, fan_in] to images [n, *shape]: the encoder's stages backwards, group-normalised.
+    """Vectors [n, fan_in] to images [n, *shape]: the encoder's stages backwards, normalised before each convolution.
 
     The last layer makes 2x2 pixels out of each position.
     """
@@ -71,7 +72,7 @@ class ConvDecoder(nn.Module):
         )
         last = channels[-1]
         self.head = nn.Sequential(
-            *_block(last, last), *_norm(last), nn.Conv2d(last, 4 * shape[0], 3, padding=1), nn.PixelShuffle(2)
+            *_block(last, last), *_norm(), nn.Conv2d(last, 4 * shape[0], 3, padding=1), nn.PixelShuffle(2)
         )
 
     def forward(self, z: Tensor) -> Tensor:
@@ -81,12 +82,12 @@ class ConvDecoder(nn.Module):
         return self.head(h)[:, :, : self.shape[1], : self.shape[2]]
 
 
-def _norm(channels: int) -> list[nn.Module]:
-    return [nn.GroupNorm(math.gcd(8, channels), channels), nn.SiLU()]
+def _norm() -> list[nn.Module]:
+    return [Normalise(), nn.SiLU()]
 
 
 def _block(fan_in: int, fan_out: int) -> list[nn.Module]:
-    return [*_norm(fan_in), nn.Conv2d(fan_in, fan_out, 3, padding=1)]
+    return [*_norm(), nn.Conv2d(fan_in, fan_out, 3, padding=1)]
 
 
 def encoder(

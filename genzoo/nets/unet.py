@@ -9,22 +9,22 @@ from torch import Tensor, nn
 from genzoo.images import is_image
 from genzoo.nets.classes import ClassEmbedding
 from genzoo.nets.mlp import ResidualMLP, sinusoids
+from genzoo.nets.norm import normalise
 
 
 class Block(nn.Module):
-    """h + conv(silu(norm(conv(silu(norm(h)))) modulated by the embedding of noise level and class))."""
+    """h + conv(silu((1 + a) normalise(conv(silu(normalise(h)))) + b)), a and b of the noise level and the class."""
 
     def __init__(self, fan_in: int, fan_out: int, embedding: int) -> None:
         super().__init__()
-        self.norm1, self.norm2 = nn.GroupNorm(math.gcd(8, fan_in), fan_in), nn.GroupNorm(math.gcd(8, fan_out), fan_out)
         self.conv1, self.conv2 = nn.Conv2d(fan_in, fan_out, 3, padding=1), nn.Conv2d(fan_out, fan_out, 3, padding=1)
         self.modulate = nn.Linear(embedding, 2 * fan_out)
         self.skip = nn.Identity() if fan_in == fan_out else nn.Conv2d(fan_in, fan_out, 1)
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
-        inner = self.norm2(self.conv1(F.silu(self.norm1(h)))) * (1 + scale) + shift
+        a, b = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
+        inner = torch.addcmul(b, normalise(self.conv1(F.silu(normalise(h)))), 1 + a)
         return self.skip(h) + self.conv2(F.silu(inner))
 
 
@@ -68,10 +68,8 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(
             Block(a + b, b, embedding) for a, b in zip([backwards[0], *backwards], backwards, strict=False)
         )
-        self.head = nn.Sequential(
-            nn.GroupNorm(math.gcd(8, width), width), nn.SiLU(), nn.Conv2d(width, outputs * pixels, 3, padding=1)
-        )
-        nn.init.zeros_(self.head[-1].weight)  # type: ignore[arg-type]
+        self.head = nn.Conv2d(width, outputs * pixels, 3, padding=1)
+        nn.init.zeros_(self.head.weight)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         h, w = x.shape[2:]
@@ -86,7 +84,7 @@ class UNet(nn.Module):
         for i, block in enumerate(self.up):
             hidden = F.interpolate(hidden, scale_factor=2.0) if i else hidden
             hidden = block(torch.cat([hidden, skips.pop()], dim=1), embedding)
-        return F.pixel_shuffle(self.head(hidden), self.patch)[:, :, :h, :w]
+        return F.pixel_shuffle(self.head(F.silu(normalise(hidden))), self.patch)[:, :, :h, :w]
 
 
 def vector_field(

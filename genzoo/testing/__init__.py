@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 from genzoo.builtin import PRETRAINED
 from genzoo.errors import PluginError, UnknownName
 from genzoo.testing.cases import Check, expect
+from genzoo.testing.combinations import combination_checks
 from genzoo.testing.extractors import extractor_checks
 from genzoo.testing.metrics import metric_checks
 from genzoo.testing.models import model_checks
@@ -87,7 +88,8 @@ def plugin_checks(plugin: str, zoo: "Zoo | None" = None) -> list[Check]:
         raise PluginError(f"plugin {plugin!r} cannot be checked: {status[plugin]}")
     owned = [(role, name) for role in _CHOOSERS for name in zoo.names(role) if zoo.owner(role, name).name == plugin]
     judged = [(role, name) for role, name in owned if plugin != "genzoo" or name not in PRETRAINED]
-    return [*_import_checks(plugin), *(check for role, name in judged for check in checks(role, name, zoo))]
+    alone = (check for role, name in judged for check in checks(role, name, zoo))
+    return [*_import_checks(plugin), *alone, *combination_checks(zoo, plugin)]
 
 
 def check(plugin: str, zoo: "Zoo | None" = None) -> list[Result]:

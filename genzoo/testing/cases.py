@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genzoo.capabilities import supports
+from genzoo.capabilities import offers, supports
 from genzoo.errors import GenZooError, InvalidOption
 from genzoo.images import is_image, to_unit
 
@@ -21,6 +21,7 @@ POINTS, GREY, COLOUR = (2,), (1, 8, 8), (3, 16, 16)
 SHAPES: tuple[tuple[int, ...], ...] = (POINTS, GREY, COLOUR)
 LEVELS = 17
 NUM_CLASSES = 10
+CONDITIONAL = "conditional"
 
 
 @dataclass(frozen=True)
@@ -96,10 +97,15 @@ def examples(shape: tuple[int, ...], n: int, seed: int = 0) -> Tensor:
     return to_unit(torch.randint(LEVELS, (n, height, width, channels), generator=generator), LEVELS)
 
 
-def build(zoo: "Zoo", name: str, shape: tuple[int, ...], seed: int = 0) -> Any:
-    """A model with default options, initialised from ``seed``."""
+def build(zoo: "Zoo", name: str, shape: tuple[int, ...], seed: int = 0, *, conditional: bool = False) -> Any:
+    """A model with default options, but for the one that makes it ``conditional``, initialised from ``seed``."""
     torch.manual_seed(seed)
-    return zoo.model(name, shape, {}, facts(shape))
+    return zoo.model(name, shape, {CONDITIONAL: True} if conditional else {}, facts(shape))
+
+
+def has_condition(zoo: "Zoo", name: str) -> bool:
+    """Whether the model has an option that makes it conditional."""
+    return CONDITIONAL in {option.name for option in zoo.options("model", name)}
 
 
 def shake(model: Any) -> Any:
@@ -110,9 +116,36 @@ def shake(model: Any) -> Any:
     return model.eval().requires_grad_(False)
 
 
-def shaken(zoo: "Zoo", name: str, shape: tuple[int, ...], seed: int = 0) -> Any:
+def shaken(zoo: "Zoo", name: str, shape: tuple[int, ...], seed: int = 0, *, conditional: bool = False) -> Any:
     """A model as :func:`build` makes it, shaken."""
-    return shake(build(zoo, name, shape, seed))
+    return shake(build(zoo, name, shape, seed, conditional=conditional))
+
+
+def calls(model: Any, x: Tensor) -> dict[str, tuple[Tensor, ...]]:
+    """The arguments, [n, ...] each, for every deterministic capability method that the model has."""
+    n, generator = len(x), torch.Generator().manual_seed(1)
+    sigma, timestep = torch.linspace(0.3, 0.9, n), torch.arange(n)
+    z = torch.randn(n, *getattr(model, "latent_shape", ()), generator=generator)
+    arguments: dict[str, tuple[str, tuple[Tensor, ...]]] = {
+        "Energy": ("energy", (x,)),
+        "Density": ("log_prob", (x,)),
+        "Mass": ("log_mass", (x,)),
+        "Score": ("score", (x,)),
+        "Denoiser": ("denoise", (x, sigma)),
+        "NoisyScore": ("noisy_score", (x, sigma)),
+        "NoisePredictor": ("predict", (x, timestep)),
+        "Decoder": ("decode", (z,)),
+        "Encoder": ("encode", (x,)),
+        "Critic": ("discriminate", (x,)),
+        "Velocity": ("velocity", (x, torch.linspace(0.1, 0.9, n))),
+        "NoisyClassifier": ("log_class_probs", (x, sigma)),
+    }
+    return dict(arguments[capability] for capability in offers(model) if capability in arguments)
+
+
+def outputs(model: Any, x: Tensor) -> dict[str, Tensor]:
+    """What those methods return, by name."""
+    return {method: getattr(model, method)(*arguments) for method, arguments in calls(model, x).items()}
 
 
 def accepted(zoo: "Zoo", name: str) -> list[tuple[int, ...]]:
@@ -146,15 +179,16 @@ def find_model(zoo: "Zoo", needs: tuple[type, ...], by: str, role: str) -> tuple
 
 @dataclass(frozen=True)
 class ModelCase:
-    """A registered model at one shape."""
+    """A registered model at one shape; ``conditional`` if it takes an option to make it so."""
 
     zoo: "Zoo"
     name: str
     shape: tuple[int, ...]
+    conditional: bool = False
 
     def shaken(self, seed: int = 0) -> Any:
         """The model that most checks judge."""
-        return shaken(self.zoo, self.name, self.shape, seed)
+        return shaken(self.zoo, self.name, self.shape, seed, conditional=self.conditional)
 
     def examples(self, n: int) -> Tensor:
         """Data for it, [n, *shape]."""

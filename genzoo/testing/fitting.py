@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
@@ -35,10 +35,10 @@ class Batches:
         return self._batch(self.drawn - 1)
 
 
-def target_batch(number: int) -> Batch:
+def target_batch(number: int, n: int = BATCH_SIZE) -> Batch:
     """Draws from the known target."""
-    x = TARGET.sample(BATCH_SIZE, torch.Generator().manual_seed(number))
-    return Batch(x, torch.arange(BATCH_SIZE) % NUM_CLASSES)
+    x = TARGET.sample(n, torch.Generator().manual_seed(number))
+    return Batch(x, torch.arange(n) % NUM_CLASSES)
 
 
 def noise_batches(shape: tuple[int, ...]) -> Batches:
@@ -53,9 +53,19 @@ class Training:
     Data-dependent initialisation gets points from N(0, 1), not from the target, so that it does not do the learning.
     """
 
-    def __init__(self, zoo: "Zoo", trainer: str, model: str, shape: tuple[int, ...], *, seed: int = 0) -> None:
-        self.batches = Batches(target_batch) if shape == POINTS else noise_batches(shape)
-        self.model = build(zoo, model, shape, seed).train()
+    def __init__(
+        self,
+        zoo: "Zoo",
+        trainer: str,
+        model: str,
+        shape: tuple[int, ...],
+        *,
+        seed: int = 0,
+        conditional: bool = False,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        self.batches = Batches(partial(target_batch, n=batch_size)) if shape == POINTS else noise_batches(shape)
+        self.model = build(zoo, model, shape, seed, conditional=conditional).train()
         self.trainer = zoo.trainer(trainer, {}, facts(shape))
         if hasattr(self.trainer, "initialize"):
             self.trainer.initialize(self.model, next(noise_batches(shape)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from genzoo.capabilities import (
     CAPABILITIES,
@@ -39,10 +39,13 @@ from genzoo.testing.cases import (
     ModelCase,
     accepted,
     build,
+    calls,
     expect,
     expect_close,
     label,
+    outputs,
 )
+from genzoo.testing.conditional import conditional_checks
 from genzoo.testing.fitting import to_safetensors
 from genzoo.testing.likelihoods import (
     density_integrates_to_one,
@@ -63,47 +66,23 @@ if TYPE_CHECKING:
     from genzoo.zoo import Zoo
 
 
-def calls(model: Any, x: Tensor) -> dict[str, tuple[Tensor, ...]]:
-    """The arguments, [n, ...] each, for every deterministic capability method that the model has."""
-    n, generator = len(x), torch.Generator().manual_seed(1)
-    sigma, timestep = torch.linspace(0.3, 0.9, n), torch.arange(n)
-    z = torch.randn(n, *getattr(model, "latent_shape", ()), generator=generator)
-    arguments: dict[str, tuple[str, tuple[Tensor, ...]]] = {
-        "Energy": ("energy", (x,)),
-        "Density": ("log_prob", (x,)),
-        "Mass": ("log_mass", (x,)),
-        "Score": ("score", (x,)),
-        "Denoiser": ("denoise", (x, sigma)),
-        "NoisyScore": ("noisy_score", (x, sigma)),
-        "NoisePredictor": ("predict", (x, timestep)),
-        "Decoder": ("decode", (z,)),
-        "Encoder": ("encode", (x,)),
-        "Critic": ("discriminate", (x,)),
-    }
-    return dict(arguments[capability] for capability in offers(model) if capability in arguments)
-
-
-def outputs(model: Any, x: Tensor) -> dict[str, Tensor]:
-    """What those methods return, by name."""
-    return {method: getattr(model, method)(*arguments) for method, arguments in calls(model, x).items()}
-
-
 def is_a_model(case: ModelCase) -> None:
     """An nn.Module of the asked shape that offers a capability and has every member of those it declares."""
     model = build(case.zoo, case.name, case.shape)
     expect(isinstance(model, nn.Module), f"{type(model).__name__} is no nn.Module")
     expect(tuple(model.shape) == case.shape, f"its shape is {model.shape}, {case.shape} was asked for")
     expect(bool(offers(model)), "it offers no capability")
-    declared = [c.__name__ for c in CAPABILITIES if c in type(model).__mro__ and not supports(model, (c,))]
+    always = [c for c in CAPABILITIES if c is not Conditional]  # what it may be, as its options say
+    declared = [c.__name__ for c in always if c in type(model).__mro__ and not supports(model, (c,))]
     expect(not declared, f"it declares {', '.join(declared)} and lacks a member of it")
 
 
 def names_its_trainer_and_sampler(case: ModelCase) -> None:
-    """The names used when none is asked for are registered, and what they need is there."""
+    """The names used when none is asked for are registered, and what they need is there; "" of none that samples."""
     model = build(case.zoo, case.name, case.shape)
-    needs = {model.trainer: case.zoo.trainer(model.trainer).needs, model.sampler: case.zoo.sampler(model.sampler).needs}
-    for name, needed in needs.items():
-        require(model, needed, model_name=case.name, by=name)
+    require(model, case.zoo.trainer(model.trainer).needs, model_name=case.name, by=model.trainer)
+    if model.sampler:
+        require(model, case.zoo.sampler(model.sampler).needs, model_name=case.name, by=model.sampler)
 
 
 def follows_the_global_seed(case: ModelCase) -> None:
@@ -117,9 +96,10 @@ def outputs_have_shape_and_are_finite(case: ModelCase) -> None:
     model = case.shaken()
     for n in (1, 5):
         latent = (n, *getattr(model, "latent_shape", ()))
-        data = ("score", "denoise", "noisy_score", "predict", "decode")
+        data = ("score", "denoise", "noisy_score", "predict", "velocity", "decode")
+        special = {"encode": latent, "log_class_probs": (n, getattr(model, "num_classes", 0))}
         for method, value in outputs(model, case.examples(n)).items():
-            wanted = (n, *case.shape) if method in data else latent if method == "encode" else (n,)
+            wanted = (n, *case.shape) if method in data else special.get(method, (n,))
             fits = tuple(value.shape) == wanted or (method == "encode" and len(value) == n and len(wanted) == 1)
             expect(fits, f"{method} returns {tuple(value.shape)}, not {wanted}")
             expect(value.dtype == torch.float32, f"{method} returns {value.dtype} for float32")
@@ -172,15 +152,6 @@ def noise_levels_are_consistent(case: ModelCase) -> None:
         expect_close(x + sigma**2 * score, denoised, 1e-3, "x + sigma^2 score against the denoised")
 
 
-def conditioning_keeps_the_capabilities(case: ModelCase) -> None:
-    """``given(labels)`` offers what the model offers, and its shape."""
-    model = case.shaken()
-    view = model.given(torch.arange(3) % model.num_classes)
-    lost = set(offers(model)) - set(offers(view)) - {"Conditional"}
-    expect(not lost, f"given(labels) has lost {', '.join(sorted(lost))}")
-    expect(tuple(view.shape) == case.shape, f"the shape of given(labels) is {view.shape}")
-
-
 _Test = Callable[[ModelCase], None]
 
 _ALWAYS: tuple[_Test, ...] = (
@@ -205,7 +176,6 @@ _CHOSEN: tuple[tuple[_Test, Callable[[Any], bool]], ...] = (
     (likelihood_is_at_most_the_truth_s, has_a_likelihood_of_points),
     (encode_inverts_decode, is_a_bijection),
     (log_prob_is_the_change_of_variables, is_a_bijection),
-    (conditioning_keeps_the_capabilities, lambda m: supports(m, (Conditional,))),
 )
 
 
@@ -217,7 +187,7 @@ def model_checks(zoo: "Zoo", name: str) -> list[Check]:
         Check(f"{name}/model/{test.__name__}[{label(shape)}]", partial(test, ModelCase(zoo, name, shape)))
         for shape in shapes
         for test in _tests(zoo, name, shape)
-    ]
+    ] + conditional_checks(zoo, name, [shape for shape in shapes if shape != COLOUR])
 
 
 def _tests(zoo: "Zoo", name: str, shape: tuple[int, ...]) -> tuple[_Test, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from genzoo.testing.cases import GREY, POINTS, Check, accepted, expect, find_model
+from genzoo.testing.cases import GREY, POINTS, Check, accepted, build, expect, find_model
 from genzoo.testing.fitting import TARGET, Training, fitted
 
 if TYPE_CHECKING:
@@ -136,4 +136,5 @@ def _tests(case: TrainerCase) -> list[Callable[[TrainerCase], None]]:
         resumes_exactly,
     ]
     tests += [trains_on_images] if GREY in accepted(case.zoo, case.model) else []
-    return tests + ([learns_a_known_target] if case.shape == POINTS else [])
+    sampled = case.shape == POINTS and build(case.zoo, case.model, POINTS).sampler
+    return tests + ([learns_a_known_target] if sampled else [])

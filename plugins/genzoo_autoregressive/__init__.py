@@ -5,4 +5,17 @@ from genzoo.hookspecs import Factory, hookimpl
 
 @hookimpl
 def genzoo_models() -> dict[str, Factory]:
-    return {}
+    return {
+        "pixelcnn": "genzoo_autoregressive.pixelcnn:pixelcnn",
+        "pixel-transformer": "genzoo_autoregressive.transformer:pixel_transformer",
+    }
+
+
+@hookimpl
+def genzoo_trainers() -> dict[str, Factory]:
+    return {"discrete-likelihood": "genzoo_autoregressive.trainer:DiscreteLikelihood"}
+
+
+@hookimpl
+def genzoo_samplers() -> dict[str, Factory]:
+    return {"raster": "genzoo_autoregressive.samplers:Raster"}

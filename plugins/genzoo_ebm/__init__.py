@@ -10,7 +10,7 @@ def genzoo_models() -> dict[str, Factory]:
 
 @hookimpl
 def genzoo_trainers() -> dict[str, Factory]:
-    return {"contrastive-divergence": "genzoo_ebm.trainer:ContrastiveDivergence"}
+    return {"contrastive-divergence": "genzoo_ebm.contrastive:ContrastiveDivergence"}
 
 
 @hookimpl

@@ -3,29 +3,34 @@
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 
-from genzoo.capabilities import Energy
+from genzoo.capabilities import Energy, Given
 from genzoo.images import is_image
-from genzoo.nets import encoder
+from genzoo_ebm.gaussian import Gaussian
+from genzoo_ebm.nets import trunk
 
 
 class EBM(nn.Module, Energy):
-    """p(x) proportional to exp(f(x)) q(x): a net tilts a Gaussian q fitted to the first batch, E(x) = -f(x) - log q(x).
+    """p(x) proportional to exp(f(x) / T) q(x): a net tilts a Gaussian q fitted to the first batch.
 
-    The Gaussian bounds the energy from below, so that no walk leaves for infinity, and is where walks start; ``step``
-    is the Langevin step size that resolves data at its scale. ``base = "none"`` leaves p proportional to exp(f(x))
-    alone, with walks from the same start.
+    E(x) = -f(x) / T - log q(x), up to a constant. The Gaussian bounds the energy from below, so that no walk leaves
+    for infinity; it is where walks start, and its spread is the scale of their steps and of their noise. ``base =
+    "none"`` leaves p proportional to exp(f(x) / T) alone, with walks from the same start. A conditional one has a
+    logit for each class, E(x, y) = -f_y(x) / T - log q(x), and without a label log sum_y exp over them.
 
     References: Implicit Generation and Modeling with Energy-Based Models (Du and Mordatch, 2019); Learning
     Energy-Based Models by Diffusion Recovery Likelihood (Gao et al., 2021) and A Tale of Two Flows (Xie et al., 2022)
-    for the tilted form.
+    for the tilted form; Your Classifier is Secretly an Energy Based Model (Grathwohl et al., 2020) for the labels.
 
     Args:
         shape: Of one example.
         width: Hidden units (points) or channels of the first stage (images).
         base: What the net tilts.
+        temperature: T, the energy's unit in that of the net.
+        conditional: Whether it is told of classes.
+        num_classes: How many there are.
     """
 
     trainer: ClassVar[str] = "contrastive-divergence"
@@ -37,30 +42,45 @@ class EBM(nn.Module, Energy):
         *,
         width: PositiveInt | None = None,
         base: Literal["gaussian", "none"] = "gaussian",
+        temperature: PositiveFloat = 1.0,
+        conditional: bool = False,
+        num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.tilts = shape, base == "gaussian"
-        self.step = 0.01 if is_image(shape) else 0.002
-        self.net = encoder(shape, 1, width or (64 if is_image(shape) else 128))
-        self.register_buffer("mean", torch.zeros(shape))
-        self.register_buffer("std", torch.ones(shape))
-
-    mean: Tensor
-    std: Tensor
+        self.shape, self.tilts, self.temperature = shape, base == "gaussian", temperature
+        self.step = 0.1 if is_image(shape) else 0.002
+        if conditional and num_classes is None:
+            raise ValueError("conditional=True needs labelled data: these have no classes")
+        if conditional:
+            self.num_classes = num_classes
+        self.net = trunk(shape, num_classes if conditional else 1, width or (64 if is_image(shape) else 128))
+        self.base = Gaussian(shape)
 
     def initialize(self, x: Tensor) -> None:
-        """Fit q, a Gaussian with independent coordinates, to a batch of data."""
-        std, mean = torch.std_mean(x, 0, correction=0)
-        self.mean.copy_(mean)
-        self.std.copy_(std.clamp(min=0.1))
+        """Fit q to a batch of data."""
+        self.base.fit(x)
 
-    def energy(self, x: Tensor) -> Tensor:
-        """E(x), [n], in nats, up to a constant."""
-        tilt = self.net(x).squeeze(1).float()
-        if not self.tilts:
-            return -tilt
-        return 0.5 * (((x - self.mean) / self.std) ** 2).flatten(1).sum(1) - tilt
+    def energy(self, x: Tensor, *, labels: Tensor | None = None) -> Tensor:
+        """E(x), or E(x, y), [n], in nats, up to a constant."""
+        tilt = self._tilt(x, labels) / self.temperature
+        return 0.5 * self.base.encode(x).square().flatten(1).sum(1) - tilt if self.tilts else -tilt
+
+    def _tilt(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        logits = self.net(x).float()
+        free = logits.logsumexp(1)
+        if labels is None:
+            return free
+        known = labels < logits.shape[1]
+        return torch.where(known, logits.gather(1, labels.where(known, 0)[:, None]).squeeze(1), free)
+
+    def given(self, labels: Tensor) -> Given:
+        """The model of p(x | y), one label a row; ``num_classes`` is no label."""
+        return Given(self, labels)
 
     def start(self, n: int, generator: Generator) -> Tensor:
         """Where a walk begins: x ~ q, [n, *shape]."""
-        return self.mean + self.std * torch.randn((n, *self.shape), generator=generator, device=generator.device)
+        return self.base.draw(n, generator)
+
+    def spread(self, z: Tensor) -> Tensor:
+        """White noise made as wide as the data in each direction, [n, *shape]."""
+        return self.base.spread(z)

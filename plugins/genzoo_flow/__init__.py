@@ -5,7 +5,11 @@ from genzoo.hookspecs import Factory, hookimpl
 
 @hookimpl
 def genzoo_models() -> dict[str, Factory]:
-    return {"realnvp": "genzoo_flow.model:RealNVP"}
+    return {
+        "realnvp": "genzoo_flow.realnvp:RealNVP",
+        "glow": "genzoo_flow.glow:Glow",
+        "spline-flow": "genzoo_flow.spline:SplineFlow",
+    }
 
 
 @hookimpl

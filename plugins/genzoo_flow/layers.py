@@ -1,24 +1,23 @@
-"""Invertible layers: ``forward(x) -> (z, log|det dz/dx| [n])`` and ``inverse(z) -> x``."""
+"""Invertible layers: ``forward(x) -> (z, log|det dz/dx| [n])`` and ``inverse(z) -> x``.
+
+Each is told the labels [n] of its rows, or None; only those whose nets are conditional listen.
+"""
 
 import math
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-
-from genzoo.images import is_image
-from genzoo.nets import MLP
 
 
 class Invertible(nn.Module):
     """A bijection with a tractable Jacobian determinant."""
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z and log|det dz/dx|, [n]."""
         raise NotImplementedError
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         """x with ``forward(x)[0] == z``."""
         raise NotImplementedError
 
@@ -30,17 +29,86 @@ class Chain(Invertible):
         super().__init__()
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         log_det = x.new_zeros(len(x))
         for layer in self.layers:
-            x, change = layer(x)
+            x, change = layer(x, labels)
             log_det = log_det + change
         return x, log_det
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         for layer in reversed(list(self.layers)):
-            z = cast(Invertible, layer).inverse(z)
+            z = cast(Invertible, layer).inverse(z, labels)
         return z
+
+
+class Split(Invertible):
+    """Half of the channels leave as part of z; the other half goes on: z = [leaving, rest(staying)], [n, d].
+
+    Reference: Density Estimation Using Real NVP (Dinh et al., 2017), section 3.6.
+    """
+
+    def __init__(self, shape: tuple[int, ...], rest: Invertible) -> None:
+        super().__init__()
+        self.leaving = (shape[0] // 2, *shape[1:])
+        self.rest = rest
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        staying, leaving = x.split([x.shape[1] - self.leaving[0], self.leaving[0]], dim=1)
+        z, log_det = self.rest(staying, labels)
+        return torch.cat([leaving.flatten(1), z], dim=1), log_det
+
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        leaving, z = z.tensor_split([math.prod(self.leaving)], dim=1)
+        return torch.cat([self.rest.inverse(z, labels), leaving.unflatten(1, self.leaving)], dim=1)
+
+
+class Flatten(Invertible):
+    """[n, *shape] to [n, d]."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x.flatten(1), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return z.unflatten(1, self.shape)
+
+
+class Squeeze(Invertible):
+    """Rectangles of pixels become channels: [c, h, w] -> [c rows columns, h / rows, w / columns]."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.rows, self.columns = rows, columns
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = x.unflatten(3, (-1, self.columns)).unflatten(2, (-1, self.rows))
+        return x.permute(0, 1, 3, 5, 2, 4).flatten(1, 3), x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        z = z.unflatten(1, (-1, self.rows, self.columns))
+        return z.permute(0, 1, 4, 2, 5, 3).flatten(4, 5).flatten(2, 3)
+
+
+class Permute(Invertible):
+    """The channels, or coordinates, in another order."""
+
+    order: Tensor
+    back: Tensor
+
+    def __init__(self, order: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("order", order)
+        self.register_buffer("back", order.argsort())
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return x[:, self.order], x.new_zeros(len(x))
+
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return z[:, self.back]
 
 
 class ActNorm(Invertible):
@@ -64,81 +132,67 @@ class ActNorm(Invertible):
         self.log_scale.copy_(-(std[0] + 1e-3).log())
         self.waiting = False
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if self.waiting:
             self._set(x)
         log_det = self.log_scale.sum() * self.pixels
         return (x + self.bias) * self.log_scale.exp(), log_det.expand(len(x))
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         return z * torch.exp(-self.log_scale) - self.bias
 
 
-class Coupling(Invertible):
-    """Affine coupling: where the mask is 1, x passes and steers; elsewhere z = x exp(s(mx)) + t(mx).
+class Linear1x1(Invertible):
+    """z = P L U x at every pixel: log|det| is the sum of log diag U, times the pixels.
 
-    The net's last layer starts at zero, so every coupling starts as the identity; s = a tanh(.) with a learned.
+    L and U are triangular, the diagonals 1 and positive. P is a random order of the channels, and L U starts as the
+    identity: a random rotation's factors are so badly conditioned that small changes of them are large ones of z.
 
-    Reference: Density Estimation Using Real NVP (Dinh et al., 2017), equations 7 to 9.
+    Reference: Glow (Kingma and Dhariwal, 2018), section 3.2.
     """
 
-    mask: Tensor
+    back: Tensor
 
-    def __init__(self, mask: Tensor, width: int) -> None:
+    def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
-        self.register_buffer("mask", mask.contiguous(), persistent=False)
-        self.net = (
-            _image_net(mask.shape[0], width) if is_image(mask.shape) else MLP([len(mask), width, width, 2 * len(mask)])
-        )
-        self.bound = nn.Parameter(torch.ones(mask.shape[0], *[1] * (mask.dim() - 1)))
-        for parameter in self.net[-1].parameters():
-            nn.init.zeros_(parameter)
+        channels = shape[0]
+        self.register_buffer("back", _shuffled(channels).argsort())
+        self.lower, self.upper = (nn.Parameter(torch.zeros(channels, channels)) for _ in range(2))
+        self.log_scale = nn.Parameter(torch.zeros(channels))
+        self.pixels = math.prod(shape[1:])
 
-    def _log_scale_and_shift(self, passed: Tensor) -> tuple[Tensor, Tensor]:
-        s, t = self.net(passed).chunk(2, dim=1)
-        free = 1 - self.mask
-        return self.bound * torch.tanh(s) * free, t * free
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        with torch.autocast(x.device.type, enabled=False):  # the determinant is of W to all its digits
+            lower, upper = self._triangles()
+            z = _at_every_pixel((lower @ upper)[self.back.argsort()], x)
+        return z, (self.log_scale.sum() * self.pixels).expand(len(x))
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        s, t = self._log_scale_and_shift(x * self.mask)
-        return x * s.exp() + t, s.flatten(1).sum(1)
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        with torch.autocast(z.device.type, enabled=False):
+            lower, upper = self._triangles()
+            unordered = torch.eye(len(lower)).to(lower)[self.back]
+            half = torch.linalg.solve_triangular(lower, unordered, upper=False, unitriangular=True)
+            return _at_every_pixel(torch.linalg.solve_triangular(upper, half, upper=True), z)
 
-    def inverse(self, z: Tensor) -> Tensor:
-        s, t = self._log_scale_and_shift(z * self.mask)
-        return (z - t) * torch.exp(-s)
-
-
-class _Residual(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, h: Tensor) -> Tensor:
-        return h + self.second(F.silu(self.first(F.silu(h))))
+    def _triangles(self) -> tuple[Tensor, Tensor]:
+        identity = torch.eye(len(self.lower)).to(self.lower)
+        return self.lower.tril(-1) + identity, self.upper.triu(1) + self.log_scale.exp().diag()
 
 
-def _image_net(channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1),
-        _Residual(width),
-        nn.SiLU(),
-        nn.Conv2d(width, 2 * channels, 3, padding=1),
-    )
+def _shuffled(channels: int) -> Tensor:
+    """A random order, but not the one that leaves all as it is."""
+    order = torch.randperm(channels)
+    return order.flip(0) if torch.equal(order, torch.arange(channels)) else order
 
 
-class Squeeze(Invertible):
-    """2x2 pixels become four channels: [c, h, w] -> [4c, h/2, w/2]."""
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return F.pixel_unshuffle(x, 2), x.new_zeros(len(x))
-
-    def inverse(self, z: Tensor) -> Tensor:
-        return F.pixel_shuffle(z, 2)
+def _at_every_pixel(matrix: Tensor, x: Tensor) -> Tensor:
+    return (x.movedim(1, -1) @ matrix.T).movedim(-1, 1)
 
 
 class Logit(Invertible):
     """y = logit(a + (1 - 2a) (x + m) / 2m): from the interval [-m, m] to the line.
+
+    A small a spreads what lies on the darkest and the lightest level, of which pictures have much, over a wide stretch.
 
     Reference: Density Estimation Using Real NVP (Dinh et al., 2017), section 4.1 (a = 0.05).
     """
@@ -147,12 +201,12 @@ class Logit(Invertible):
         super().__init__()
         self.bound, self.alpha = bound, alpha
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         slope = (1 - 2 * self.alpha) / (2 * self.bound)
         p = self.alpha + slope * (x + self.bound)
         log_slope = math.log(slope) - p.log() - torch.log1p(-p)
         return p.log() - torch.log1p(-p), log_slope.flatten(1).sum(1)
 
-    def inverse(self, z: Tensor) -> Tensor:
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         p = torch.sigmoid(z)
         return (p - self.alpha) * (2 * self.bound) / (1 - 2 * self.alpha) - self.bound

@@ -5,7 +5,7 @@ from genzoo.hookspecs import Factory, hookimpl
 
 @hookimpl
 def genzoo_models() -> dict[str, Factory]:
-    return {"sngan": "genzoo_gan.model:SNGAN"}
+    return {"dcgan": "genzoo_gan.dcgan:DCGAN", "sngan": "genzoo_gan.sngan:SNGAN"}
 
 
 @hookimpl

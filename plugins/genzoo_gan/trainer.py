@@ -1,80 +1,165 @@
 """The adversarial game."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, runtime_checkable
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
-import torch.nn.functional as F
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from genzoo.capabilities import Critic, Decoder, Given, labelled
+from genzoo.errors import InvalidOption
+from genzoo.images import is_image
 from genzoo.protocols import Batch
+from genzoo_gan.augment import Augmentation, draw
+from genzoo_gan.critics import PointCritic, ResidualCritic
+from genzoo_gan.objectives import OBJECTIVES
+from genzoo_gan.penalties import gradient_penalty, r1
 
 
 @runtime_checkable
-class Game(Protocol):
-    """A model with both players as networks of their own, so that each can have its optimizer."""
+class Judged(Protocol):
+    """A model with a critic of its own: a network, whose logits ``discriminate`` gives."""
 
-    latent_shape: tuple[int, ...]
-    generator: nn.Module
     critic: nn.Module
 
-    def decode(self, z: Tensor) -> Tensor: ...
     def discriminate(self, x: Tensor) -> Tensor: ...
 
 
-def hinge(real: Tensor, fake: Tensor) -> Tensor:
-    """E[max(0, 1 - c(x))] + E[max(0, 1 + c(g(z)))]: the critic's loss of Geometric GAN (Lim and Ye, 2017)."""
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+class OwnCritic(nn.Module, Critic):
+    """The critic that the trainer gives to a decoder without one, conditional where the decoder is."""
+
+    def __init__(self, model: Any, width: int | None) -> None:
+        super().__init__()
+        num_classes, self.shape = getattr(model, "num_classes", None), model.shape
+        if num_classes is not None:
+            self.num_classes = num_classes
+        self.critic = _critic(model.shape, width, num_classes)
+
+    def discriminate(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.critic(x, labels)
+
+    def given(self, labels: Tensor) -> Given:
+        return Given(self, labels)
 
 
-def cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
-    """-E[log S(c(x))] - E[log S(-c(g(z)))]: the critic's loss of the original GAN."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
+def _critic(shape: tuple[int, ...], width: int | None, num_classes: int | None) -> nn.Module:
+    if is_image(shape):
+        return ResidualCritic(shape, width or 64, num_classes)
+    return PointCritic(shape[0], width or 128, num_classes)
+
+
+class Owned(nn.Module):
+    """What the trainer keeps: how many critic steps were made, and a critic where the model has none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = nn.Buffer(torch.zeros((), dtype=torch.long))
+        self.judge: OwnCritic | None = None
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Without gradients of the module's parameters: what passes through it costs half as much."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    yield
+    for parameter in trained:
+        parameter.requires_grad_(True)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Adversarial:
-    """``critic_steps`` critic updates on fresh batches, then one of the generator.
+    """``critic_steps`` critic updates on fresh batches, then one of the generator, on the last fakes judged anew.
 
-    The generator minimises -E[c(g(z))] against the hinge critic, E[softplus(-c(g(z)))] (the non-saturating loss)
-    against the cross-entropy one.
+    Any decoder can be the generator; one without a critic of its own gets one, which the trainer keeps. A conditional
+    model makes its fakes of the batch's labels.
 
-    References: Generative Adversarial Nets (Goodfellow et al., 2014); Spectral Normalization for Generative
-    Adversarial Networks (Miyato et al., 2018).
+    References: Generative Adversarial Nets (Goodfellow et al., 2014); Analyzing and Improving the Image Quality of
+    StyleGAN (Karras et al., 2020), appendix B, for the lazy R1.
 
     Args:
+        objective: Which game is played.
         lr: Learning rate of the generator.
         critic_lr: Learning rate of the critic.
+        betas: Adam's, of both.
         critic_steps: Critic updates per generator update.
-        loss: Which game is played.
+        gradient_penalty: Weight of E[(|grad c| - 1)^2] between data and fakes; 10 for wasserstein, else none.
+        r1: Weight gamma of gamma / 2 E[|grad c|^2] on data.
+        r1_every: R1 is taken every so many critic updates, and counts so many times as much.
+        augment: Transforms of what the critic sees, for small sets of images.
+        critic_width: Of the critic that the trainer keeps: channels (images) or hidden units (points).
     """
 
+    objective: Literal["non-saturating", "hinge", "wasserstein"] = "hinge"
     lr: PositiveFloat = 1e-3
     critic_lr: PositiveFloat = 1e-3
+    betas: tuple[NonNegativeFloat, NonNegativeFloat] = (0.0, 0.9)
     critic_steps: PositiveInt = 1
-    loss: Literal["hinge", "cross-entropy"] = "hinge"
-    needs: ClassVar[tuple[type, ...]] = (Game,)
+    gradient_penalty: NonNegativeFloat | None = None
+    r1: NonNegativeFloat = 0.0
+    r1_every: PositiveInt = 16
+    augment: tuple[Augmentation, ...] = ()
+    critic_width: PositiveInt | None = None
+    owned: Owned = field(init=False, repr=False, compare=False, default_factory=Owned)
+    needs: ClassVar[tuple[type, ...]] = (Decoder,)
     low_precision: ClassVar[bool] = True
 
-    def optimizers(self, model: Game) -> dict[str, Optimizer]:
-        """One Adam a player, beta_1 = 0."""
+    def networks(self) -> nn.Module:
+        """The critic, if the model has none."""
+        return self.owned
+
+    def initialize(self, model: Any, batch: Batch) -> None:
+        """Make that critic. Raises :class:`InvalidOption` if points were to be augmented."""
+        if self.augment and not is_image(model.shape):
+            raise InvalidOption(
+                f"adversarial: augment={list(self.augment)} is for images, these are points: leave it out"
+            )
+        if not isinstance(model, Judged):
+            critic = OwnCritic(model, self.critic_width)
+            self.owned.judge = critic.to(batch.x.device).to(memory_format=torch.channels_last)
+
+    def optimizers(self, model: Any) -> dict[str, Optimizer]:
+        """One Adam a player."""
+        judged = list(self._judge(model).critic.parameters())
+        known = set(judged)
+        made = [p for p in model.parameters() if p not in known]
         return {
-            "critic": Adam(model.critic.parameters(), lr=self.critic_lr, betas=(0.0, 0.9)),
-            "generator": Adam(model.generator.parameters(), lr=self.lr, betas=(0.0, 0.9)),
+            "critic": Adam(judged, lr=self.critic_lr, betas=self.betas, fused=True),
+            "generator": Adam(made, lr=self.lr, betas=self.betas, fused=True),
         }
 
-    def losses(self, model: Game, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """The critic's losses, then the generator's."""
-        critic_loss = hinge if self.loss == "hinge" else cross_entropy
+        owner = self._judge(model)
         for _ in range(self.critic_steps):
-            x = next(batches).x
-            fake = self._generate(model, x).detach()
-            yield "critic", critic_loss(model.discriminate(x), model.discriminate(fake))
-        judged = model.discriminate(self._generate(model, x))
-        yield "generator", -judged.mean() if self.loss == "hinge" else F.softplus(-judged).mean()
+            batch = next(batches)
+            generator, judge = labelled(model, batch.y), labelled(owner, batch.y)
+            fake = generator.decode(torch.randn(len(batch), *model.latent_shape, device=batch.x.device))
+            yield "critic", self._critic_loss(judge, batch.x, fake.detach())
+        with frozen(owner.critic):
+            logits = judge.discriminate(draw(self.augment, fake)(fake))
+        yield "generator", OBJECTIVES[self.objective].generator(logits)
 
-    def _generate(self, model: Game, like: Tensor) -> Tensor:
-        return model.decode(torch.randn(len(like), *model.latent_shape, device=like.device))
+    def _judge(self, model: Any) -> Any:
+        return self.owned.judge or model
+
+    def _critic_loss(self, judge: Any, real: Tensor, fake: Tensor) -> Tensor:
+        """The objective's, and the penalties."""
+        transform, objective = draw(self.augment, real), OBJECTIVES[self.objective]
+
+        def look(x: Tensor) -> Tensor:
+            return judge.discriminate(transform(x))
+
+        loss = objective.critic(look(real), look(fake))
+        weight = objective.gradient_penalty if self.gradient_penalty is None else self.gradient_penalty
+        if weight:
+            loss = loss + weight * gradient_penalty(look, real, fake)
+        if self.r1 and self.owned.steps % self.r1_every == 0:
+            loss = loss + self.r1 * self.r1_every * r1(look, real)
+        self.owned.steps.add_(1)
+        return loss

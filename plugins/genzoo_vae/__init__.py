@@ -5,12 +5,12 @@ from genzoo.hookspecs import Factory, hookimpl
 
 @hookimpl
 def genzoo_models() -> dict[str, Factory]:
-    return {"vae": "genzoo_vae.model:VAE"}
+    return {"vae": "genzoo_vae.model:VAE", "vdvae": "genzoo_vae.hierarchy:VDVAE"}
 
 
 @hookimpl
 def genzoo_trainers() -> dict[str, Factory]:
-    return {"elbo": "genzoo_vae.trainer:ELBO"}
+    return {"elbo": "genzoo_vae.trainer:ELBO", "iwae": "genzoo_vae.trainer:IWAE"}
 
 
 @hookimpl

@@ -32,17 +32,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genzoo.capabilities import offers
+from genzoo.capabilities import Conditional, offers, supports
 from genzoo.evaluation.checks import subset
 from genzoo.evaluation.likelihood.ais import annealed
 from genzoo.evaluation.likelihood.diffusion import diffusion
 from genzoo.evaluation.likelihood.direct import densities, importance_weighted, masses, variational
 from genzoo.evaluation.likelihood.probability_flow import probability_flow
 from genzoo.evaluation.likelihood.quadrature import quadrature
-from genzoo.evaluation.likelihood.task import NoLikelihood, Statement, Task, check_examples, none
+from genzoo.evaluation.likelihood.task import GIVEN_LABELS, NoLikelihood, Statement, Task, check_examples, none
 from genzoo.evaluation.record import Likelihood
 
-__all__ = ["likelihoods"]
+__all__ = ["GIVEN_LABELS", "likelihoods"]
 
 Method = Callable[[Any, Task], Iterator[Statement]]
 METHODS: tuple[Method, ...] = (
@@ -55,6 +55,7 @@ def likelihoods(
     test_x: Tensor,
     levels: int | None,
     *,
+    labels: Tensor | None = None,
     num_images: int | None = 256,
     seed: int = 0,
     full: bool = False,
@@ -68,6 +69,7 @@ def likelihoods(
     Args:
         test_x: images in [-1, 1] on their levels, or points.
         levels: grey levels of images; None for points.
+        labels: the classes of ``test_x``, [n]: a conditional model is one of p(x | y), and the kind says so.
         num_images: a random subset this large, fixed by ``seed``; None for all. Points are all used, but for what
             costs many calls.
         seed: fixes the subset, the dequantisation noise and every other draw.
@@ -77,9 +79,14 @@ def likelihoods(
         InvalidSamples: no examples, or of another shape than the model's, not finite, or not on the levels.
     """
     check_examples(test_x, tuple(model.shape), levels)
-    x = test_x if levels is None or num_images is None else test_x[subset(len(test_x), num_images, seed)]
-    model = model.eval()
-    task = Task(x.to(next((p.device for p in model.parameters()), "cpu")), levels, seed, full)
+    n = len(test_x) if levels is None or num_images is None else num_images
+    model, rows = model.eval(), subset(len(test_x), n, seed) if n < len(test_x) else slice(None)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    conditional = supports(model, (Conditional,))
+    y = labels[rows].to(device) if labels is not None and conditional else None
+    task = Task(test_x[rows].to(device), levels, seed, full, y)
+    if conditional and y is None:
+        return (none(task, "the model is one of p(x | label), and the test examples have no labels"),)
     with torch.no_grad():
         found = [one for method in METHODS for one in _told(method, model, task)]
     if not found:

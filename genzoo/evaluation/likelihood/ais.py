@@ -90,11 +90,12 @@ def annealed(model: Any, task: Task) -> Iterator[Statement]:
     """log p = -E - log Z with Z from the normal's end, then from the model's; the standard error is that of Z too."""
     if not supports(model, (Energy,)) or supports(model, (Density,)):
         return
+    task.refuse_labels("AIS")
     effort, generator = FULL if task.full else QUICK, task.generator()
     x = task.continuous()
     path = Path(model, x)
     schedule = adapted(path, effort, generator)
-    minus_energy = task.batched(lambda part: -path.energy(part), x)
+    minus_energy = task.batched(lambda _, part: -path.energy(part), model, x)
     chains, log_w = forward(path, schedule, _normal(path, effort.chains, generator), generator)
     yield _statement(task, "forward", minus_energy, log_mean_exp(log_w), path)
     starts = torch.cat([_drawn(chains.y, log_w, generator), _some(path.whiten(x), len(log_w) // 2, generator)])

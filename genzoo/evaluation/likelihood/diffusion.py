@@ -29,7 +29,7 @@ from torch import Generator, Tensor
 from torch.special import log_ndtr
 
 from genzoo.capabilities import NoisePredictor, expand, supports
-from genzoo.evaluation.likelihood.task import Counted, Statement, Task
+from genzoo.evaluation.likelihood.task import Statement, Task
 
 TIMESTEPS = 16
 
@@ -78,8 +78,7 @@ def diffusion(model: Any, task: Task) -> Iterator[Statement]:
     if not supports(model, (NoisePredictor,)):
         return
     process, generator = Process.of(model), task.generator()
-    predict = Counted(model.predict)
-    clean = partial(_predicted, predict, process, generator, task)
+    clean = partial(_predicted, model, process, generator, task)
     x = task.x.double().cpu()
     first = clean(torch.zeros(len(x), dtype=torch.long))
     bounds = [-process.prior(x) + _decoder(x, first, variance, task.levels) for variance in process.decoder_variances]
@@ -92,7 +91,7 @@ def diffusion(model: Any, task: Task) -> Iterator[Statement]:
     bounds[1] -= task.dimension * process.wide_steps
     log_p, variance = max(zip(bounds, ("beta-tilde", "beta"), strict=True), key=lambda pair: pair[0].mean().item())
     kind = f"lower bound (variational, {len(process.betas)} steps, variance {variance})"
-    yield Statement(log_p, kind, predict.rows / len(x))
+    yield Statement(log_p, kind, 1 + len(timesteps))
 
 
 def _timesteps(process: Process, n: int, generator: Generator, *, full: bool) -> tuple[Tensor, Tensor]:
@@ -111,13 +110,14 @@ def _timesteps(process: Process, n: int, generator: Generator, *, full: bool) ->
     return chosen + 1, (cumulative[-1] / TIMESTEPS).expand(TIMESTEPS, n)
 
 
-def _predicted(predict: Counted, process: Process, generator: Generator, task: Task, t: Tensor) -> Tensor:
+def _predicted(model: Any, process: Process, generator: Generator, task: Task, t: Tensor) -> Tensor:
     """The clean examples as predicted from x_t ~ q(x_t | x), [n, *shape] float64 on the CPU."""
     x = task.x.double().cpu()
     signal, noise = (expand(part[t].sqrt(), x) for part in (process.abar, 1 - process.abar))
     x_t = signal * x + noise * torch.randn(x.shape, generator=generator, dtype=torch.float64)
-    rows = zip(x_t.to(task.x).split(task.rows_at_once), t.to(task.x.device).split(task.rows_at_once), strict=True)
-    found = torch.cat([predict(part, timestep).double().cpu() for part, timestep in rows])
+    batches, times = task.batches(model, x_t.to(task.x)), t.to(task.x.device).split(task.rows_at_once)
+    parts = [given.predict(part, timestep) for (given, part), timestep in zip(batches, times, strict=True)]
+    found = torch.cat(parts).double().cpu()
     clean = (x_t - noise * found) / signal
     return clean if task.levels is None else clean.clamp(-1, 1)
 

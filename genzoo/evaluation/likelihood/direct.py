@@ -18,7 +18,7 @@ NOISE_DRAWS = 64
 def masses(model: Any, task: Task) -> Iterator[Statement]:
     """log P of images, exactly."""
     if task.levels is not None and supports(model, (Mass,)):
-        yield Statement(task.batched(model.log_mass, task.x), EXACT, 1)
+        yield Statement(task.batched(lambda given, x: given.log_mass(x), model, task.x), EXACT, 1)
 
 
 def densities(model: Any, task: Task) -> Iterator[Statement]:
@@ -33,11 +33,15 @@ def densities(model: Any, task: Task) -> Iterator[Statement]:
         return
     if task.full and task.levels is not None:
         generator = task.generator()
-        log_p = [task.batched(model.log_prob, task.continuous(generator)) for _ in range(NOISE_DRAWS)]
+        log_p = [task.batched(_log_prob, model, task.continuous(generator)) for _ in range(NOISE_DRAWS)]
         kind = f"{LOWER_BOUND} (importance-weighted dequantisation, k={NOISE_DRAWS})"
         yield Statement(_log_mean_exp(torch.stack(log_p)) + task.log_volume, kind, NOISE_DRAWS)
-    log_p_of_one = task.batched(model.log_prob, task.continuous()) + task.log_volume
+    log_p_of_one = task.batched(_log_prob, model, task.continuous()) + task.log_volume
     yield Statement(log_p_of_one, task.kind(EXACT if task.levels is None else LOWER_BOUND, of_density=True), 1)
+
+
+def _log_prob(model: Any, x: Tensor) -> Tensor:
+    return model.log_prob(x)
 
 
 def importance_weighted(model: Any, task: Task) -> Iterator[Statement]:
@@ -49,7 +53,11 @@ def importance_weighted(model: Any, task: Task) -> Iterator[Statement]:
         return
     k = FULL_DRAWS if task.full else DRAWS
     of_density, rows = model.bounds == "density", max(1, task.rows_at_once // k)
-    log_p = task.batched(lambda part: _log_mean_exp(model.log_weights(part, k).double()), _points(model, task), rows)
+
+    def log_mean(given: Any, x: Tensor) -> Tensor:
+        return _log_mean_exp(given.log_weights(x, k).double())
+
+    log_p = task.batched(log_mean, model, _points(model, task), rows)
     kind = task.kind(LOWER_BOUND, f"importance-weighted, k={k}", of_density=of_density)
     yield Statement(log_p + (task.log_volume if of_density else 0.0), kind, k)
 
@@ -59,7 +67,8 @@ def variational(model: Any, task: Task) -> Iterator[Statement]:
     if not _bounds_it(model, LowerBound, task):
         return
     of_density = model.bounds == "density"
-    log_p = task.batched(model.log_bound, _points(model, task)) + (task.log_volume if of_density else 0.0)
+    log_p = task.batched(lambda given, x: given.log_bound(x), model, _points(model, task))
+    log_p = log_p + (task.log_volume if of_density else 0.0)
     yield Statement(log_p, task.kind(LOWER_BOUND, "variational", of_density=of_density), 1)
 
 

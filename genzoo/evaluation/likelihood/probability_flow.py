@@ -39,17 +39,19 @@ def probability_flow(model: Any, task: Task) -> Iterator[Statement]:
     """log p of 1,000 points or 64 images (fewer above 16x16, at least 16), in full of all; a call has its gradient."""
     if not supports(model, (NoisyScore,)):
         return
-    noisy, task = as_noisy_score(model), task.cut(_enough(task))
-    score = Counted(noisy.noisy_score)
-    x, probes = task.continuous(), _probes(task)
-    _check_derivative(score, math.sqrt(noisy.sigma_min * noisy.sigma_max), x[:8], probes[:, :8])
-    batches = zip(x.split(task.rows_at_once), probes.split(task.rows_at_once, 1), strict=True)
-    try:
-        log_p = [_log_prob(score, part, v, noisy, FULL_TOLERANCE if task.full else TOLERANCE) for part, v in batches]
-    except SolverFailed as error:
-        raise NoLikelihood(f"probability-flow ODE: {error}") from error
+    task = task.cut(_enough(task))
+    x, probes, log_p = task.continuous(), _probes(task), []
+    calls = _check_derivative(*next(task.batches(model, x, rows=8)), probes[:, :8])
+    for (given, part), signs in zip(task.batches(model, x), probes.split(task.rows_at_once, 1), strict=True):
+        noisy = as_noisy_score(given)
+        score = Counted(noisy.noisy_score)
+        try:
+            log_p.append(_log_prob(score, part, signs, noisy, FULL_TOLERANCE if task.full else TOLERANCE))
+        except SolverFailed as error:
+            raise NoLikelihood(f"probability-flow ODE: {error}") from error
+        calls += score.rows
     kind = task.kind("estimate", "probability-flow ODE", of_density=True)
-    yield Statement(torch.cat(log_p) + task.log_volume, kind, score.rows / len(x))
+    yield Statement(torch.cat(log_p) + task.log_volume, kind, calls / len(x))
 
 
 def _enough(task: Task) -> int:
@@ -95,11 +97,17 @@ def _velocity(score: Score, y: Tensor, sigma: float) -> Tensor:
     return -(sigma**2) / s**2 * (y + s * score(s * y, y.new_tensor(sigma)))
 
 
-def _check_derivative(score: Score, sigma: float, x: Tensor, probes: Tensor) -> None:
-    """The divergence by differentiation must be that by differences: a network that cuts its graph would lie."""
+def _check_derivative(model: Any, x: Tensor, probes: Tensor) -> int:
+    """The divergence by differentiation must be that by differences: a network that cuts its graph would lie.
+
+    Returns the rows that this took.
+    """
+    noisy = as_noisy_score(model)
+    score, sigma = Counted(noisy.noisy_score), math.sqrt(noisy.sigma_min * noisy.sigma_max)
     y = x / math.sqrt(1 + sigma**2)
     told = _slope(score, probes)(math.log(sigma), torch.cat([y.flatten(1), y.new_zeros(len(y), 1)], 1))[:, -1]
     rise = [_velocity(score, y + STEP * v, sigma) - _velocity(score, y - STEP * v, sigma) for v in probes]
     found = sum((v * f).flatten(1).sum(1) for v, f in zip(probes, rise, strict=True)) / (2 * STEP)
     if ((told - found).abs() > 0.1 * (told.abs() + found.abs() + y[0].numel())).any():
         raise NoLikelihood("probability-flow ODE: the derivative of the noisy score is not that of its values")
+    return score.rows

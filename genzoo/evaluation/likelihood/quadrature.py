@@ -24,13 +24,18 @@ def quadrature(model: Any, task: Task) -> Iterator[Statement]:
     """
     if not supports(model, (Energy,)) or supports(model, (Density,)) or tuple(model.shape) != (2,):
         return
-    energy, axis = as_energy(model).energy, (torch.arange(CELLS) + 0.3) * (2 * REACH / CELLS) - REACH
+    task.refuse_labels("quadrature")
+    axis = (torch.arange(CELLS) + 0.3) * (2 * REACH / CELLS) - REACH
     lattice = torch.cartesian_prod(axis, axis).to(task.x)
-    minus_energy = -task.batched(energy, lattice).reshape(CELLS, CELLS)
+    minus_energy = -task.batched(_energy, model, lattice).reshape(CELLS, CELLS)
     log_z = minus_energy.flatten().logsumexp(0)
     _check(minus_energy, axis, log_z)
-    log_p = -task.batched(energy, task.x) - log_z - 2 * math.log(2 * REACH / CELLS)
+    log_p = -task.batched(_energy, model, task.x) - log_z - 2 * math.log(2 * REACH / CELLS)
     yield Statement(log_p, "quadrature", 1 + CELLS**2 / len(task.x))
+
+
+def _energy(model: Any, x: Tensor) -> Tensor:
+    return as_energy(model).energy(x)
 
 
 def _check(minus_energy: Tensor, axis: Tensor, log_sum: Tensor) -> None:

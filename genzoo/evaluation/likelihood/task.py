@@ -1,7 +1,7 @@
 """What every kind of likelihood shares: the examples, the noise within a level, the count of calls, the result."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from genzoo.errors import InvalidSamples
 from genzoo.evaluation.checks import subset
 from genzoo.evaluation.record import Likelihood, Unit
 
-DEQUANTISED = "uniform dequantisation"
+DEQUANTISED, GIVEN_LABELS = "uniform dequantisation", "given labels"
 NUMBERS_AT_ONCE = 1 << 20
 ROWS_AT_ONCE = 4096
 ON_A_LEVEL = 0.01
@@ -24,12 +24,16 @@ class NoLikelihood(Exception):
 
 @dataclass(frozen=True)
 class Task:
-    """Examples ``x`` [n, *shape] with so many grey levels (None for points), and how much work they are worth."""
+    """Examples ``x`` [n, *shape] with so many grey levels (None for points), and how much work they are worth.
+
+    ``labels`` [n] are theirs, where the model is one of p(x | label).
+    """
 
     x: Tensor
     levels: int | None
     seed: int
     full: bool
+    labels: Tensor | None = None
 
     @property
     def dimension(self) -> int:
@@ -45,7 +49,8 @@ class Task:
         """A random ``n`` of the examples, fixed by the seed; all of them where the work is to be done in full."""
         if self.full or n >= len(self.x):
             return self
-        return replace(self, x=self.x[subset(len(self.x), n, self.seed).to(self.x.device)])
+        rows = subset(len(self.x), n, self.seed).to(self.x.device)
+        return replace(self, x=self.x[rows], labels=None if self.labels is None else self.labels[rows])
 
     def generator(self) -> Generator:
         """A fresh generator on the CPU, so that every machine draws the same noise."""
@@ -68,9 +73,24 @@ class Task:
         steps = (*how, *((DEQUANTISED,) if of_density and self.levels is not None else ()))
         return f"{statement} ({', '.join(steps)})" if steps else statement
 
-    def batched(self, function: Callable[[Tensor], Tensor], x: Tensor, rows: int | None = None) -> Tensor:
-        """``function`` of every row of ``x``, [n] float64 on the CPU."""
-        return torch.cat([function(part).double().cpu() for part in x.split(rows or self.rows_at_once)])
+    def batches(self, model: Any, x: Tensor, rows: int | None = None) -> Iterator[tuple[Any, Tensor]]:
+        """The parts of ``x`` [n, ...], each with the model given the labels of its rows, if there are any."""
+        parts = x.split(rows or self.rows_at_once)
+        if self.labels is None:
+            return ((model, part) for part in parts)
+        labels = self.labels.split(rows or self.rows_at_once)
+        return ((model.given(y), part) for y, part in zip(labels, parts, strict=True))
+
+    def batched(
+        self, function: Callable[[Any, Tensor], Tensor], model: Any, x: Tensor, rows: int | None = None
+    ) -> Tensor:
+        """``function(model, part)`` of every part of ``x``, [n] float64 on the CPU."""
+        return torch.cat([function(given, part).double().cpu() for given, part in self.batches(model, x, rows)])
+
+    def refuse_labels(self, how: str) -> None:
+        """Raise :class:`NoLikelihood` where there are labels: p(x | y) has a partition function for each of them."""
+        if self.labels is not None:
+            raise NoLikelihood(f"{how}: an energy given labels has a partition function for each, none is computed")
 
 
 @dataclass(frozen=True)
@@ -92,7 +112,8 @@ class Statement:
         scale = 1 if task.levels is None else task.dimension * math.log(2)
         loss, shared = -self.log_likelihood / scale, self.shared_se / scale
         se = math.hypot((loss.std() / math.sqrt(n)).item(), shared) if n > 1 else None
-        return Likelihood(value=loss.mean().item(), unit=unit(task), kind=self.kind, se=se, n=n, calls=self.calls)
+        kind = self.kind if task.labels is None else f"{self.kind}, {GIVEN_LABELS}"
+        return Likelihood(value=loss.mean().item(), unit=unit(task), kind=kind, se=se, n=n, calls=self.calls)
 
 
 def check_examples(x: Tensor, shape: tuple[int, ...], levels: int | None) -> None:

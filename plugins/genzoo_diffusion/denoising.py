@@ -1,0 +1,145 @@
+"""Denoising of a discrete noise process: the simple loss, the variational bound, and the two together."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genzoo.capabilities import LearnedVariance, NoisePredictor, expand, labelled, supports
+from genzoo.images import is_image
+from genzoo.protocols import Batch
+from genzoo_diffusion.drawn import adam, evenly
+from genzoo_diffusion.variational import Steps
+
+Objective = Literal["simple", "hybrid", "bound"]
+Weighting = Literal["noise", "x0", "v"]
+
+WEIGHTS: dict[Weighting, Callable[[Tensor], Tensor]] = {
+    "noise": torch.ones_like,
+    "x0": lambda abar: (1 - abar) / abar,
+    "v": lambda abar: 1 / abar,
+}
+"""What makes the squared error of the noise that of x_0 or of v."""
+
+HYBRID = 1e-3
+
+
+@dataclass(frozen=True)
+class Noised:
+    """A batch x at timesteps t [n] with its noise, as one model sees it."""
+
+    steps: Steps
+    x: Tensor
+    t: Tensor
+    eps: Tensor
+
+    @classmethod
+    def of(cls, steps: Steps, x: Tensor, t: Tensor) -> "Noised":
+        """With fresh noise."""
+        return cls(steps, x, t, torch.randn_like(x))
+
+    @property
+    def x_t(self) -> Tensor:
+        """sqrt(abar_t) x + sqrt(1 - abar_t) eps."""
+        signal, noise = (expand(scale, self.x) for scale in self.steps.signal_and_noise(self.t))
+        return signal * self.x + noise * self.eps
+
+    def error(self, found: Tensor, weighting: Weighting) -> Tensor:
+        """The mean weighted squared error of the noise, []."""
+        weight = WEIGHTS[weighting](self.steps.abar[self.t])
+        return (expand(weight, self.x) * (self.eps - found) ** 2).mean()
+
+    def costs(self, found: Tensor, width: Tensor, levels: int | None) -> Tensor:
+        """The step's part of the variational bound, [n], in bits per number."""
+        signal, noise = (expand(scale, self.x) for scale in self.steps.signal_and_noise(self.t))
+        clean = (self.x_t - noise * found) / signal
+        return self.steps.costs(self.x, clean, width, self.t, levels) / (self.x[0].numel() * math.log(2))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoising:
+    """E |target - prediction|^2 with t uniform, the simplified bound; or the variational bound itself.
+
+    ``hybrid`` adds 0.001 times the bound, in bits per dimension, whose gradient reaches the learned variance alone;
+    ``bound`` is the bound, its timesteps drawn half of the time in proportion to what an error costs there.
+
+    References: Denoising Diffusion Probabilistic Models (Ho et al., 2020), equation 14; Improved Denoising Diffusion
+    Probabilistic Models (Nichol and Dhariwal, 2021), sections 3.1 to 3.3.
+
+    Args:
+        lr: Learning rate.
+        objective: By default ``hybrid`` for a model that learns its variance, else ``simple``.
+        weighting: Whose squared error the simple loss is: by default of what the model's net says.
+        label_dropout: Share of the labels that a conditional model is not told.
+        levels: Grey levels of images.
+    """
+
+    lr: PositiveFloat = 2e-3
+    objective: Objective | None = None
+    weighting: Weighting | None = None
+    label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
+    levels: PositiveInt | None = None
+    needs: ClassVar[tuple[type, ...]] = (NoisePredictor,)
+    low_precision: ClassVar[bool] = True
+
+    def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
+        """One Adam for the whole model."""
+        return adam(model, self.lr)
+
+    def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+        """One loss a batch."""
+        batch = next(batches)
+        learned = supports(model, (LearnedVariance,))
+        objective = self.objective or ("hybrid" if learned else "simple")
+        given = labelled(model, batch.y, self.label_dropout)
+        yield "model", _OBJECTIVES[objective](self, given, batch.x)
+
+    def simple(self, model: Any, x: Tensor) -> Tensor:
+        """E |target - prediction|^2, t uniform."""
+        noised = self._uniform(model, x)
+        return noised.error(model.predict(noised.x_t, noised.t), self._weighting(model))
+
+    def hybrid(self, model: Any, x: Tensor) -> Tensor:
+        """The simple loss, and 0.001 times the bound with the noise as it is predicted."""
+        noised = self._uniform(model, x)
+        found, width = model.predict_with_variance(noised.x_t, noised.t)
+        costs = noised.costs(found.detach(), width, self._levels(model))
+        return noised.error(found, self._weighting(model)) + HYBRID * len(model.betas) * costs.mean()
+
+    def bound(self, model: Any, x: Tensor) -> Tensor:
+        """The sum over all timesteps, in bits per dimension, without the prior that nothing can change."""
+        steps = Steps.of(model.betas)
+        chances = steps.chances
+        t = torch.searchsorted(chances.cumsum(0), evenly(len(x), x.device).double()).clamp(max=len(chances) - 1)
+        noised = Noised.of(steps, x, t)
+        found, width = predicted(model, noised.x_t, t)
+        return (noised.costs(found, width, self._levels(model)) / chances[t]).mean()
+
+    def _uniform(self, model: Any, x: Tensor) -> Noised:
+        t = (evenly(len(x), x.device) * len(model.betas)).long()
+        return Noised.of(Steps.of(model.betas), x, t)
+
+    def _weighting(self, model: Any) -> Weighting:
+        return self.weighting or getattr(model, "target", "noise")
+
+    def _levels(self, model: Any) -> int | None:
+        return self.levels if is_image(model.shape) else None
+
+
+_OBJECTIVES: dict[Objective, Callable[[Denoising, Any, Tensor], Tensor]] = {
+    "simple": Denoising.simple,
+    "hybrid": Denoising.hybrid,
+    "bound": Denoising.bound,
+}
+
+
+def predicted(model: Any, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """The noise and w; of a model without learned variance w = 1, the variance beta."""
+    if supports(model, (LearnedVariance,)):
+        return model.predict_with_variance(x_t, t)
+    return model.predict(x_t, t), torch.ones_like(x_t)

@@ -1,0 +1,85 @@
+"""Denoising at noise levels of a continuum: of a score, and of a denoiser."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field, PositiveFloat
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from genzoo.capabilities import Denoiser, NoisyScore, as_denoiser, as_noisy_score, expand, labelled
+from genzoo.protocols import Batch
+from genzoo_diffusion.drawn import adam, evenly, normal_quantile
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoisingScoreMatching:
+    """E |sigma score(x + sigma z; sigma) + z|^2 with log sigma uniform over the model's range.
+
+    References: A Connection Between Score Matching and Denoising Autoencoders (Vincent, 2011); Generative Modeling by
+    Estimating Gradients of the Data Distribution (Song and Ermon, 2019), equation 6.
+
+    Args:
+        lr: Learning rate.
+        label_dropout: Share of the labels that a conditional model is not told.
+    """
+
+    lr: PositiveFloat = 2e-3
+    label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
+    needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
+    low_precision: ClassVar[bool] = True
+
+    def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
+        """One Adam for the whole model."""
+        return adam(model, self.lr)
+
+    def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+        """One loss a batch."""
+        batch = next(batches)
+        noisy = as_noisy_score(labelled(model, batch.y, self.label_dropout))
+        low, high = math.log(noisy.sigma_min), math.log(noisy.sigma_max)
+        sigma = (low + (high - low) * evenly(len(batch), batch.x.device)).exp()
+        z, scale = torch.randn_like(batch.x), expand(sigma, batch.x)
+        yield "model", ((scale * noisy.noisy_score(batch.x + scale * z, sigma) + z) ** 2).mean()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreconditionedDenoising:
+    """E (sigma^2 + s^2) / (sigma s)^2 |D(x + sigma z; sigma) - x|^2 with log sigma normal, s the size of the data.
+
+    The weight makes the errors of a preconditioned net alike at every sigma.
+
+    Reference: Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022), section 5.
+
+    Args:
+        lr: Learning rate.
+        mean_log_sigma: P_mean.
+        std_log_sigma: P_std.
+        label_dropout: Share of the labels that a conditional model is not told.
+    """
+
+    lr: PositiveFloat = 2e-3
+    mean_log_sigma: float = -1.2
+    std_log_sigma: PositiveFloat = 1.2
+    label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
+    needs: ClassVar[tuple[type, ...]] = (Denoiser,)
+    low_precision: ClassVar[bool] = True
+
+    def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
+        """One Adam for the whole model."""
+        return adam(model, self.lr)
+
+    def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+        """One loss a batch; sigma is kept within the model's range."""
+        batch = next(batches)
+        denoiser = as_denoiser(labelled(model, batch.y, self.label_dropout))
+        normal = normal_quantile(evenly(len(batch), batch.x.device))
+        sigma = (self.mean_log_sigma + self.std_log_sigma * normal).exp()
+        sigma = sigma.clamp(denoiser.sigma_min, denoiser.sigma_max)
+        size = getattr(model, "sigma_data", 0.5)
+        scale = expand(sigma, batch.x)
+        error = denoiser.denoise(batch.x + scale * torch.randn_like(batch.x), sigma) - batch.x
+        yield "model", ((scale**2 + size**2) / (scale * size) ** 2 * error**2).mean()

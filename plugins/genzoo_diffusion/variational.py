@@ -1,0 +1,89 @@
+"""The variational bound of a diffusion process whose reverse steps have a variance of their own for every number.
+
+With x_0 as predicted from x_t in place of the data, step t of the reverse process is a normal that costs::
+
+    L_t = KL(q(x_{t-1} | x_t, x) || N(mu(x_t, x_0), v))     t = 1 ... T - 1
+    L_0 = -log p(x | x_0)                                   the decoder, N(x_0, v) or its mass of the image's levels
+
+and so -log p(x) <= KL(q(x_{T-1} | x) || N(0, I)) + sum_t L_t.
+
+References: Denoising Diffusion Probabilistic Models (Ho et al., 2020), equations 5 to 8 and 13; Improved Denoising
+Diffusion Probabilistic Models (Nichol and Dhariwal, 2021), equation 15 for v = exp(w log beta + (1 - w) log beta-tilde).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.special import log_ndtr
+
+from genzoo.capabilities import expand
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Of every step of a process, [T] float64: abar, log beta and log beta-tilde, the weight of x_0 in the mean.
+
+    beta-tilde_0, which is 0, is replaced by beta-tilde_1, as the decoder needs a variance.
+    """
+
+    abar: Tensor
+    log_beta: Tensor
+    log_beta_tilde: Tensor
+    clean_weight: Tensor
+
+    @classmethod
+    def of(cls, betas: Tensor) -> "Steps":
+        """Of a model's ``betas``."""
+        betas = betas.detach().double()
+        log_abar = torch.log1p(-betas).cumsum(0)
+        noise = -torch.expm1(log_abar)
+        before = torch.cat([noise.new_zeros(1), noise[:-1]])
+        tilde = betas * before / noise
+        tilde = torch.cat([tilde[1:2], tilde[1:]]) if len(betas) > 1 else betas
+        clean_weight = torch.cat([log_abar.new_zeros(1), log_abar[:-1]]).mul(0.5).exp() * betas / noise
+        return cls(log_abar.exp(), betas.log(), tilde.log(), clean_weight)
+
+    def signal_and_noise(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """sqrt(abar_t) and sqrt(1 - abar_t) of whole timesteps."""
+        return self.abar[t].sqrt(), (1 - self.abar[t]).sqrt()
+
+    def prior(self, x: Tensor) -> Tensor:
+        """KL(q(x_{T-1} | x) || N(0, I)), [n] nats."""
+        abar = self.abar[-1]
+        return 0.5 * (abar * x.double() ** 2 - abar - torch.log1p(-abar)).flatten(1).sum(1)
+
+    def log_variance(self, t: Tensor, width: Tensor) -> Tensor:
+        """w log beta_t + (1 - w) log beta-tilde_t, of the shape of ``width`` [n, *shape]."""
+        low, high = (expand(part[t].to(width), width) for part in (self.log_beta_tilde, self.log_beta))
+        return low + width * (high - low)
+
+    def kl(self, error: Tensor, t: Tensor, log_variance: Tensor) -> Tensor:
+        """L_t of every number, t >= 1, where the predicted x_0 is off by ``error``; [n, *shape] nats."""
+        log_ratio = expand(self.log_beta_tilde[t].to(error), error) - log_variance
+        off = expand(self.clean_weight[t].to(error), error) * error
+        return 0.5 * (torch.expm1(log_ratio) - log_ratio + off**2 * torch.exp(-log_variance))
+
+    def costs(self, x: Tensor, clean: Tensor, width: Tensor, t: Tensor, levels: int | None) -> Tensor:
+        """L_t of each example with x_0 = ``clean`` predicted from x_t, [n] nats; ``t`` [n] may hold 0."""
+        log_variance = self.log_variance(t, width)
+        decoder = decoder_cost(x, clean, log_variance, levels)
+        return torch.where(expand(t == 0, x) > 0, decoder, self.kl(x - clean, t, log_variance)).flatten(1).sum(1)
+
+
+def decoder_cost(x: Tensor, mean: Tensor, log_variance: Tensor, levels: int | None) -> Tensor:
+    """-log N(x; mean, variance) of points; of images that of the mass within the borders of the level, same shape."""
+    if levels is None:
+        return 0.5 * ((x - mean) ** 2 * torch.exp(-log_variance) + log_variance + math.log(2 * math.pi))
+    return -log_mass(x, mean, torch.exp(0.5 * log_variance), levels)
+
+
+def log_mass(x: Tensor, mean: Tensor, std: Tensor, levels: int) -> Tensor:
+    """log [Phi(b) - Phi(a)] of the borders of each level of [-1, 1], the outer levels open; taken in the lower tail."""
+    half = 1 / (levels - 1)
+    low, high = (x - half - mean) / std, (x + half - mean) / std
+    low, high = torch.where(low > 0, -high, low), torch.where(low > 0, -low, high)
+    inside = log_ndtr(high) + torch.log(-torch.expm1(log_ndtr(low) - log_ndtr(high)))
+    first, last = log_ndtr((x + half - mean) / std), log_ndtr((mean - x + half) / std)
+    return torch.where(x < -1 + half, first, torch.where(x > 1 - half, last, inside))

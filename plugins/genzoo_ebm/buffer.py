@@ -1,0 +1,57 @@
+"""Walks that go on from one training step to the next."""
+
+import itertools
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+import torch
+from torch import Generator, Tensor
+
+from genzoo.capabilities import expand, labelled
+from genzoo_ebm.walks import first_states, walk
+
+
+@dataclass
+class Walks:
+    """Where walks are [n, *shape], how many steps they have taken [n], and the labels that they are walked with [n]."""
+
+    x: Tensor
+    age: Tensor
+    labels: Tensor | None = None
+
+    @classmethod
+    def begin(cls, model: Any, n: int, labels: Tensor | None, generator: Generator) -> Self:
+        """n walks at the model's start, with labels as frequent as in ``labels``."""
+        x = first_states(model, n, generator)
+        if labels is not None:
+            labels = labels[torch.randint(len(labels), (n,), generator=generator, device=x.device)]
+        return cls(x, torch.zeros(n, dtype=torch.long, device=x.device), labels)
+
+    def at(self, rows: Tensor) -> "Walks":
+        """Those of ``rows``."""
+        return Walks(*(None if t is None else t[rows] for t in self._tensors()))
+
+    def put(self, rows: Tensor, walks: "Walks") -> None:
+        """Let ``walks`` stand in ``rows``."""
+        for own, other in zip(self._tensors(), walks._tensors(), strict=True):
+            if own is not None and other is not None:
+                own[rows] = other
+
+    def anew(self, which: Tensor, fresh: "Walks") -> "Walks":
+        """``fresh`` ones in the place of ``which`` [n]."""
+        x = torch.where(expand(which, self.x).bool(), fresh.x, self.x)
+        labels = None if self.labels is None else torch.where(which, fresh.labels, self.labels)  # type: ignore[arg-type]
+        return Walks(x, torch.where(which, fresh.age, self.age), labels)
+
+    def advance(self, model: Any, num_steps: int, step: float, generator: Generator) -> "Walks":
+        """Langevin steps."""
+        states = walk(labelled(model, self.labels), self.x, step, generator)
+        return Walks(next(itertools.islice(states, num_steps - 1, None)), self.age + num_steps, self.labels)
+
+    def _tensors(self) -> list[Tensor | None]:
+        return [getattr(self, f.name) for f in fields(self)]
+
+
+def state_of(walks: Walks | None) -> dict[str, Tensor]:
+    """Its tensors by name; nothing before the first step."""
+    return {name: t for name, t in vars(walks).items() if t is not None} if walks else {}

@@ -1,0 +1,66 @@
+"""Walks along the gradient of an energy, and what a model says of its own."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Generator, Tensor
+
+from genzoo.capabilities import as_score, supports
+
+
+@runtime_checkable
+class Walkable(Protocol):
+    """A model that says where walks over it begin, how long their steps are, and how wide in each direction.
+
+    ``step`` is the step size of Langevin in the coordinates of ``spread``.
+    """
+
+    step: float
+
+    def start(self, n: int, generator: Generator) -> Tensor:
+        """First states, [n, *shape]."""
+
+    def spread(self, z: Tensor) -> Tensor:
+        """A z of [n, *shape], with A symmetric: white noise made as wide as the data."""
+
+
+def walk(model: Any, x: Tensor, step: float, generator: Generator, *, temperature: float = 1.0) -> Iterator[Tensor]:
+    """Unadjusted Langevin steps without an end: x <- x + (e / 2) A A grad log p(x) + sqrt(e T) A N(0, I).
+
+    A is the model's ``spread``, or the identity: the walk is that of u with x = A u, and as quick in every direction.
+    """
+    score, spread = as_score(model).score, spread_of(model)
+    while True:
+        noise = torch.randn(x.shape, generator=generator, device=x.device)
+        drift = 0.5 * step**0.5 * spread(score(x))
+        x = x + step**0.5 * spread(drift + temperature**0.5 * noise)
+        yield x
+
+
+def spread_of(model: Any) -> Callable[[Tensor], Tensor]:
+    """The model's ``spread``; the identity where there is none."""
+    return model.spread if supports(model, (Walkable,)) else _as_it_is
+
+
+def _as_it_is(z: Tensor) -> Tensor:
+    return z
+
+
+def step_size(asked: float | None, model: Any) -> float:
+    """What was asked for, else the model's own, else 0.01."""
+    if asked is not None:
+        return asked
+    return model.step if supports(model, (Walkable,)) else 0.01
+
+
+def first_states(model: Any, n: int, generator: Generator) -> Tensor:
+    """The model's own start, or N(0, I)."""
+    if supports(model, (Walkable,)):
+        return model.start(n, generator)
+    return torch.randn((n, *model.shape), generator=generator, device=generator.device)
+
+
+def fork(device: torch.device) -> Generator:
+    """A generator seeded by the global random state, which training uses."""
+    return Generator(device).manual_seed(int(torch.randint(2**62, ())))

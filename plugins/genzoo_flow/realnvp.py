@@ -1,0 +1,72 @@
+"""RealNVP, for points and for images of any size."""
+
+from collections.abc import Iterator
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from genzoo.images import is_image
+from genzoo_flow.couplings import AFFINE, Coupling, halves
+from genzoo_flow.layers import ActNorm, Invertible, Permute
+from genzoo_flow.model import Alpha, Flow
+from genzoo_flow.multiscale import bijection
+from genzoo_flow.steering import residual
+
+
+class RealNVP(Flow):
+    """A multi-scale flow of affine couplings with activation normalisation.
+
+    Images pass a logit. Every scale squeezes pixels into channels; the first half of its couplings have checkerboard
+    masks (which then are sets of channels), the second half channel masks; then half of the channels leave.
+
+    References: Density Estimation Using Real NVP (Dinh et al., 2017); Glow (Kingma and Dhariwal, 2018) for ActNorm.
+
+    Args:
+        shape: Of one example.
+        couplings: At each scale.
+        width: Hidden units or channels of each coupling's net.
+        blocks: Residual blocks of each coupling's net (hidden layers, of points).
+        scales: At most.
+        alpha: Of the logit: how far black and white are from minus and plus infinity.
+        levels: Grey levels of the data, which say how far dequantised images reach beyond [-1, 1].
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        couplings: PositiveInt | None = None,
+        width: PositiveInt | None = None,
+        blocks: PositiveInt = 1,
+        scales: PositiveInt = 2,
+        alpha: Alpha = 0.05,
+        levels: int | None = None,
+    ) -> None:
+        picture = is_image(shape)
+        couplings, width = couplings or (8 if picture else 12), width or 64
+
+        def steps(shape: tuple[int, ...]) -> list[Invertible]:
+            passing, steered = halves(shape[0])
+            layers: list[Invertible] = []
+            for order in orders(shape, couplings):
+                net = residual((passing, *shape[1:]), steered * AFFINE.numbers, width, blocks)
+                layers += [ActNorm(shape), Permute(order), Coupling(net, AFFINE), Permute(order.argsort())]
+            return [*layers, ActNorm(shape)]
+
+        super().__init__(shape, bijection(shape, scales, alpha, levels, steps))
+
+
+def orders(shape: tuple[int, ...], couplings: int) -> Iterator[Tensor]:
+    """Which channels or coordinates pass (the first half) and which are steered: by each mask one way and the other."""
+    channels = shape[0]
+    for i in range(couplings):
+        checkered = is_image(shape) and i < couplings // 2
+        order = checkerboard(channels) if checkered else torch.arange(channels)
+        yield order.roll(channels // 2 * (i % 2))
+
+
+def checkerboard(channels: int) -> Tensor:
+    """Of pixels that were squeezed two by two: first those whose row + column is even, then the others."""
+    pixel = torch.arange(channels) % 4
+    return ((pixel == 1) | (pixel == 2)).int().argsort(stable=True)

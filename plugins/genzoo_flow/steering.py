@@ -1,0 +1,91 @@
+"""The nets that steer couplings: what passes -> numbers for what does not, zeros at first, so that nothing is changed.
+
+``shape`` is that of what passes; ``fan_out`` the channels or coordinates that a net makes.
+"""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genzoo.images import is_image
+from genzoo.nets import ClassEmbedding, FourierFeatures
+
+Shape = tuple[int, ...]
+
+GAIN = 0.1
+
+
+class Steering(nn.Module):
+    """head(trunk(stem(x) + what is known of the class)), the head zero; computed in any precision, told in x's own."""
+
+    def __init__(self, stem: nn.Module, trunk: nn.Module, head: nn.Module, classes: ClassEmbedding) -> None:
+        super().__init__()
+        self.stem, self.trunk, self.head, self.classes = stem, trunk, head, classes
+        for parameter in head.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        shift = self.classes(labels, x)
+        h = self.stem(x) + (shift[(...,) + (None,) * (x.dim() - 2)] if shift.dim() else shift)
+        return GAIN * self.head(self.trunk(h)).to(x.dtype)
+
+
+class Residual(nn.Module):
+    """h + conv(silu(conv(silu(norm(h))))), which starts as the identity but for a bias."""
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.norm = _norm(width)
+        self.first, self.second = _conv(width, width, kernel), _conv(width, width, kernel)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.second(F.silu(self.first(F.silu(self.norm(h)))))
+
+
+def residual(shape: Shape, fan_out: int, width: int, blocks: int, num_classes: int | None = None) -> Steering:
+    """Residual blocks of 3x3 convolutions (RealNVP's nets, without their normalisation); of points, layers."""
+    classes = ClassEmbedding(num_classes, width)
+    if not is_image(shape):
+        return fully_connected(shape[0], fan_out, width, blocks, classes)
+    kernel = _kernel(shape)
+    trunk = nn.Sequential(*(Residual(width, kernel) for _ in range(blocks)), _norm(width), nn.SiLU())
+    return Steering(_conv(shape[0], width, kernel), trunk, _conv(width, fan_out, kernel), classes)
+
+
+def shallow(shape: Shape, fan_out: int, width: int, num_classes: int | None = None) -> Steering:
+    """3x3, 1x1 and 3x3 convolutions (Glow's nets); of points, layers."""
+    classes = ClassEmbedding(num_classes, width)
+    if not is_image(shape):
+        return fully_connected(shape[0], fan_out, width, 1, classes)
+    kernel = _kernel(shape)
+    trunk = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 1), _norm(width), nn.ReLU())
+    return Steering(_conv(shape[0], width, kernel), trunk, _conv(width, fan_out, kernel), classes)
+
+
+def fully_connected(fan_in: int, fan_out: int, width: int, hidden: int, classes: ClassEmbedding) -> Steering:
+    """Layers over Fourier features of coordinates."""
+    features = FourierFeatures(fan_in, num_frequencies=16)
+    layers = [layer for _ in range(hidden) for layer in (nn.SiLU(), nn.Linear(width, width))]
+    stem = nn.Sequential(features, nn.Linear(features.out, width))
+    return Steering(stem, nn.Sequential(*layers, _norm(width), nn.SiLU()), nn.Linear(width, fan_out), classes)
+
+
+def prior(shape: Shape, fan_out: int, num_classes: int | None = None) -> Steering:
+    """One convolution of zeros: what leaves has the mean and the scale that what stays says (Glow's split prior)."""
+    nothing = nn.Identity()
+    return Steering(nothing, nothing, _conv(shape[0], fan_out, _kernel(shape)), ClassEmbedding(num_classes, shape[0]))
+
+
+def _kernel(shape: Shape) -> int:
+    return 3 if max(shape[1:]) > 1 else 1
+
+
+def _conv(fan_in: int, fan_out: int, kernel: int) -> nn.Conv2d:
+    return nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2)
+
+
+def _norm(width: int) -> nn.GroupNorm:
+    """Eight groups, or one of a net so narrow that a group would hold too little to normalise."""
+    return nn.GroupNorm(math.gcd(8, width) if width >= 32 else 1, width)

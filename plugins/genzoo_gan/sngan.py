@@ -1,0 +1,52 @@
+"""Residual players, the critic spectrally normalised."""
+
+from pydantic import PositiveFloat, PositiveInt
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from genzoo.images import is_image
+from genzoo_gan.critics import PointCritic, ResidualCritic
+from genzoo_gan.generators import PointGenerator, ResidualGenerator
+from genzoo_gan.players import Players, classes
+
+
+class SNGAN(Players):
+    """A residual generator with batch normalisation, and a residual critic whose every weight has spectral norm 1.
+
+    Told of classes, the generator by its norms and the critic by a projection.
+
+    References: Spectral Normalization for Generative Adversarial Networks (Miyato et al., 2018); cGANs with Projection
+    Discriminator (Miyato and Koyama, 2018).
+
+    Args:
+        shape: Of one example.
+        latent: Dimensions of z.
+        width: Hidden units (points) or channels of the generator's largest stage (images).
+        critic_width: The same of the critic.
+        lipschitz: The constant of the critic of points; the layers alone shrink too much for logits that say anything.
+        num_classes: Of the data.
+        conditional: Whether it models p(x | class).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        latent: PositiveInt | None = None,
+        width: PositiveInt | None = None,
+        critic_width: PositiveInt | None = None,
+        lipschitz: PositiveFloat = 10.0,
+        num_classes: int | None = None,
+        conditional: bool = False,
+    ) -> None:
+        told, picture = classes(num_classes, conditional), is_image(shape)
+        latent, width = latent or (128 if picture else 8), width or (64 if picture else 128)
+        generator: nn.Module
+        critic: nn.Module
+        if picture:
+            generator = ResidualGenerator(latent, shape, width, told)
+            critic = ResidualCritic(shape, critic_width or width, told)
+        else:
+            generator = PointGenerator(latent, shape[0], width, told)
+            critic = PointCritic(shape[0], critic_width or width, told, wrap=spectral_norm, gain=lipschitz)
+        super().__init__(shape, latent, generator, critic, told)
