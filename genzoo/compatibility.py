@@ -8,6 +8,7 @@ from genzoo.capabilities import offers, supports
 from genzoo.errors import GenZooError
 from genzoo.zoo import Zoo
 
+CONDITIONAL = "conditional"
 _EXAMPLES: tuple[tuple[tuple[int, ...], dict[str, Any]], ...] = (
     ((2,), {"levels": None, "num_classes": None}),
     ((1, 8, 8), {"levels": 256, "num_classes": 10}),
@@ -33,13 +34,18 @@ def compatibility(zoo: Zoo) -> list[Compatibility]:
 def examples(zoo: Zoo, name: str) -> list[Any]:
     """The model with its default options, small, for points and for images: one of each that it can be built for.
 
+    Last once more, conditional, if it has an option for that.
+
     Raises:
         GenZooError: it can be built for neither.
     """
     built: list[Any] = []
-    for shape, facts in _EXAMPLES:
+    conditional = CONDITIONAL in {option.name for option in zoo.options("model", name)}
+    plain: list[dict[str, Any]] = [{}] * len(_EXAMPLES)
+    also = [(_EXAMPLES[-1], {CONDITIONAL: True})] if conditional else []
+    for (shape, facts), options in [*zip(_EXAMPLES, plain, strict=True), *also]:
         try:
-            built.append(zoo.model(name, shape, facts=facts))
+            built.append(zoo.model(name, shape, options, facts))
         except GenZooError as error:
             refusal = error
     if not built:

@@ -143,7 +143,8 @@ def checked(kind: type[_C], values: Mapping[str, Any], where: str) -> _C:
     try:
         return kind.model_validate(values)
     except ValidationError as error:
-        raise InvalidConfig(f"{where}: {_told(kind, error.errors(include_url=False)[0])}") from error
+        first = min(error.errors(include_url=False), key=lambda detail: detail["type"] != "extra_forbidden")
+        raise InvalidConfig(f"{where}: {_told(kind, first)}") from error  # a misspelt key before the one it misses
 
 
 def _told(kind: type[BaseModel], detail: Any) -> str:

@@ -50,7 +50,7 @@ class Job:
 
 def facts(data: Data) -> dict[str, Any]:
     """What a factory may want to know of the data."""
-    return {"levels": data.levels, "num_classes": data.num_classes}
+    return {"levels": data.levels, "num_classes": data.num_classes, "num_examples": len(data.train)}
 
 
 def surroundings(zoo: Zoo, config: TrainConfig, data: Data) -> Surroundings:

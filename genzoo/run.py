@@ -26,6 +26,7 @@ from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
 DEFAULT_OUT = Path("runs")
+Labels = Tensor | Sequence[int] | int | None
 log = logging.getLogger(__name__)
 
 
@@ -77,13 +78,35 @@ class Run:
         return load_weights(model, self.folder, self.config.model)
 
     def draw(
-        self, n: int, config: SampleConfig | None = None, *, labels: Tensor | Sequence[int] | int | None = None
+        self,
+        n: int = 64,
+        *,
+        labels: Labels = None,
+        sampler: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        guidance: float | None = None,
+        classifier: str | Mapping[str, Any] | None = None,
+        seed: int = 0,
     ) -> Samples:
-        """``n`` samples as the model makes them, with what they cost; see :meth:`sample`."""
-        config = (config or SampleConfig()).model_copy(update={"num_samples": n})
+        """``n`` samples as the model makes them, with what they cost.
+
+        Args:
+            n: How many.
+            labels: Of a conditional model: the class of each, or one for all; every class in turn by default.
+            sampler: None is the model's own.
+            options: The sampler's.
+            guidance: How strongly labels are followed: w of :mod:`genzoo.guidance`; None is the conditional model.
+            classifier: What guides in place of the model itself: ``run:FOLDER``, or a training of its own.
+            seed: The same seed gives the same samples.
+
+        Raises:
+            GenZooError: one subclass per cause, before anything is drawn.
+        """
+        config = _asked("genzoo.sample", sampler, options, guidance, classifier, seed)
+        config = config.model_copy(update={"num_samples": n})
         return self._draw(prepare_drawing(self.zoo, self.model, self.config, self.data, config), labels)
 
-    def _draw(self, drawing: Drawing, labels: Tensor | Sequence[int] | int | None = None) -> Samples:
+    def _draw(self, drawing: Drawing, labels: Labels = None) -> Samples:
         """In float32 where the training was asked to be."""
         n, config = drawing.config.num_samples or 0, drawing.config
         chosen = choose_labels(self.model, n, _one_a_sample(labels, n), drawing.guidance)
@@ -103,26 +126,24 @@ class Run:
         self,
         n: int = 64,
         *,
-        labels: Tensor | Sequence[int] | int | None = None,
+        labels: Labels = None,
         sampler: str | None = None,
         options: Mapping[str, Any] | None = None,
         guidance: float | None = None,
         classifier: str | Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> Tensor:
-        """``n`` uint8 images [n, h, w, c], or float32 points [n, 2] in the data's standardised units.
-
-        Args:
-            n: How many.
-            labels: Of a conditional model: the class of each, or one for all; every class in turn by default.
-            sampler: None is the model's own.
-            options: The sampler's.
-            guidance: How strongly labels are followed: w of :mod:`genzoo.guidance`; None is the conditional model.
-            classifier: What guides in place of the model itself: ``run:FOLDER``, or a training of its own.
-            seed: The same seed gives the same samples.
-        """
-        config = _asked("genzoo.sample", sampler, options, guidance, classifier, seed)
-        return scoring.finish(self.draw(n, config, labels=labels).x, self.data)
+        """``n`` uint8 images [n, h, w, c], or float32 points [n, 2] in the data's standardised units: :meth:`draw`."""
+        samples = self.draw(
+            n,
+            labels=labels,
+            sampler=sampler,
+            options=options,
+            guidance=guidance,
+            classifier=classifier,
+            seed=seed,
+        )
+        return scoring.finish(samples.x, self.data)
 
     def evaluate(
         self,
@@ -219,7 +240,7 @@ def _asked(
     return checked(SampleConfig, {**asked, "classifier": classifier}, where)
 
 
-def _one_a_sample(labels: Tensor | Sequence[int] | int | None, n: int) -> Tensor | None:
+def _one_a_sample(labels: Labels, n: int) -> Tensor | None:
     if labels is None:
         return None
     return torch.full((n,), labels) if isinstance(labels, int) else torch.as_tensor(labels)

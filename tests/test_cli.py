@@ -17,7 +17,7 @@ from fake_plugins import Site, site
 
 import genzoo
 from genzoo.cli import main
-from genzoo.config import Budget
+from genzoo.config import Budget, SampleConfig
 from genzoo.errors import DataError, TrainingFailed
 
 __all__ = ["site"]
@@ -55,7 +55,8 @@ def library(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
         return call
 
-    trained = SimpleNamespace(folder=Path("runs/toy-1"), sample=note("sample", "samples"))
+    drawn = SimpleNamespace(x="x", labels="labels")
+    trained = SimpleNamespace(folder=Path("runs/toy-1"), data="data", draw=note("draw", drawn))
     modules = SimpleNamespace(
         run=SimpleNamespace(
             start=note("start", trained),
@@ -63,7 +64,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         ),
         assessment=SimpleNamespace(evaluate=note("evaluate", Record())),
         summary=SimpleNamespace(summary=str),
-        scoring=SimpleNamespace(save_samples=note("save_samples")),
+        scoring=SimpleNamespace(save_samples=note("save_samples"), finish=note("finish", "samples")),
         benchmark=SimpleNamespace(
             bench=note("bench", SimpleNamespace(table=lambda: "the table", failed=False, report=Path("report.html"))),
             report=note("report", Path("runs/report.html")),
@@ -203,11 +204,25 @@ def test_sample_draws_and_saves(library: SimpleNamespace, tmp_path: Path, capsys
     out = tmp_path / "samples.npz"
     words = ["sample", "runs/toy-1", "-n", "10", "--sampler", "ddim", "--set", "num_steps=20", "--out", str(out)]
     assert printed(capsys, *words) == f"{out}\n"
+    asked = SampleConfig(sampler="ddim", options={"num_steps": 20})
     assert library.calls == [
         ("open", (Path("runs/toy-1"),), {}),
-        ("sample", (10,), {"sampler": "ddim", "options": {"num_steps": 20}, "seed": 0}),
-        ("save_samples", ("samples", out), {}),
+        ("draw", (10, asked), {"labels": None}),
+        ("finish", ("x", "data"), {}),
+        ("save_samples", ("samples", out, "labels"), {}),
     ]
+
+
+def test_sample_takes_a_label_and_guidance(
+    library: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "threes.png"
+    words = ["--label", "3", "--guidance", "2.5", "--classifier", "run:judge", "--out", str(out)]
+    printed(capsys, "sample", "runs/toy-1", *words)
+    (_, (_, asked), named) = library.calls[1]
+    assert asked == SampleConfig(guidance=2.5, classifier="run:judge") and named == {"labels": 3}
+    for words in (["--label", "-1"], ["--guidance", "-1"]):
+        assert f"Invalid value for '{words[0]}'" in refused(capsys, "sample", "runs/toy-1", *words)
 
 
 def test_sample_overwrites_nothing_and_knows_its_formats(
@@ -235,7 +250,7 @@ def test_evaluate_hands_over_every_option(library: SimpleNamespace, capsys: pyte
     given = {
         "against": "digits:train", "size": 28, "num_samples": 100, "sampler": "ddim", "seed": 3, "resize": "box",
         "extractor": "cnn8", "extractor_weights": Path("w.pth"), "beside": "rand28", "likelihood_images": 10,
-        "likelihood": "full",
+        "likelihood": "full", "guidance": 2.0, "classifier": "run:judge",
     }  # fmt: skip
     words = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     printed(capsys, "evaluate", "mine", *words, "--set", "num_steps=20")

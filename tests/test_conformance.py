@@ -47,5 +47,5 @@ def test_every_sampler_is_judged_by_closed_forms(sampler: str) -> None:
 
 
 def test_the_one_sampler_that_no_closed_form_can_run_is_judged_on_the_model_that_names_it() -> None:
-    assert "ancestral/sampler/follows_its_generator_alone[vae-2]" in NAMES
+    assert any(name.startswith("ancestral/sampler/follows_its_generator_alone[") for name in NAMES)
     assert "elbo/trainer/learns_a_known_target[vae]" in NAMES  # where what it draws is compared with the target

@@ -1,40 +1,46 @@
 """Autoregressive models: nothing is seen of what comes later, and what is drawn follows the masses."""
 
-import itertools
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from scipy import stats
 from torch import Tensor
 
 from genzoo.capabilities import Conditional, Mass, labelled, offers, supports
 from genzoo.errors import InvalidOption
+from genzoo.flops import count_flops
 from genzoo.images import to_levels, to_unit
 from genzoo.protocols import Batch
 from genzoo.sampling import draw, needed_parameters
 from genzoo.zoo import Zoo
-from genzoo_autoregressive.samplers import Raster
+from genzoo_autoregressive.head import Head
+from genzoo_autoregressive.multiscale import apart, together
+from genzoo_autoregressive.samplers import OneByOne
 from genzoo_autoregressive.trainer import DiscreteLikelihood
 
 ZOO = Zoo.load()
 SMALL: dict[str, dict[str, Any]] = {
+    "multiscale-pixelcnn": {"width": 8, "hidden": 8},
     "pixelcnn": {"width": 8, "blocks": [1, 1], "hidden": 8},
     "pixel-transformer": {"width": 12, "depth": 2, "hidden": 8},
 }
 MODELS = sorted(SMALL)
-OF_ANY: list[tuple[tuple[int, ...], dict[str, Any]]] = [
-    ((1, 5, 7), {}),
-    ((3, 4, 4), {"patch": 2}),
-    ((2, 4, 5), {"patch": 1}),
-    ((1, 6, 8), {"patch": 2, "conditional": True}),
+COLOUR, ODD, TALL = (3, 4, 4), (1, 5, 7), (1, 8, 6)
+CASES: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
+    *((name, ODD, {}) for name in MODELS),
+    *((name, TALL, {"conditional": True}) for name in MODELS),
+    *((name, COLOUR, {"patch": 2}) for name in ("pixelcnn", "pixel-transformer")),
+    ("multiscale-pixelcnn", COLOUR, {"halvings": 2}),
+    ("multiscale-pixelcnn", (2, 4, 4), {"halvings": 1, "blocks": 2}),
+    ("pixelcnn", (1, 7, 5), {"blocks": [1, 2, 1]}),
+    ("pixelcnn", COLOUR, {"blocks": [2]}),
 ]
-OF_CONVOLUTIONS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
-    ((1, 7, 5), {"blocks": [1, 2, 1]}),
-    ((1, 4, 4), {"blocks": [2]}),
+TINY: list[tuple[str, dict[str, Any]]] = [
+    *((name, {"conditional": True}) for name in MODELS),
+    *((name, {"patch": 2}) for name in ("pixelcnn", "pixel-transformer")),
+    ("multiscale-pixelcnn", {"halvings": 1}),
 ]
-CASES = [(name, *case) for name in MODELS for case in OF_ANY] + [("pixelcnn", *case) for case in OF_CONVOLUTIONS]
 on_every_case = pytest.mark.parametrize(("name", "shape", "options"), CASES)
 
 
@@ -48,14 +54,9 @@ def build(name: str, shape: tuple[int, ...], levels: int = 256, **options: Any) 
     return model.eval().requires_grad_(False)
 
 
-def labels(model: Any, n: int) -> Tensor | None:
-    """Labels, if the model takes them."""
-    return torch.arange(n) % 3 if supports(model, (Conditional,)) else None
-
-
-def places(patches: Tensor) -> itertools.product:
-    """Rows and columns in raster order."""
-    return itertools.product(range(patches.shape[2]), range(patches.shape[3]))
+def given(model: Any, n: int) -> Any:
+    """The model, given labels if it takes them."""
+    return model.given(torch.arange(n) % 3) if supports(model, (Conditional,)) else model
 
 
 def every_image(levels: int, height: int, width: int) -> Tensor:
@@ -64,54 +65,69 @@ def every_image(levels: int, height: int, width: int) -> Tensor:
     return to_unit(numbers.view(-1, height, width, 1), levels)
 
 
+def drawn(model: Any, n: int, temperature: float = 1.0) -> Tensor:
+    """The sample of seed 0."""
+    *_, x = OneByOne(temperature=temperature).steps(model, n, torch.Generator().manual_seed(0))
+    return x
+
+
+def predictions(model: Any, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> tuple[Tensor, Tensor]:
+    """In the order of drawing: the parameters of the distribution of each number of one image, and the numbers."""
+    found = {}
+
+    def record(head: Head, features: Tensor, x: Tensor) -> Tensor:
+        found[head] = head.described(features, x).flatten(0, -2), x.flatten()
+        return x.sum(-1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Head, "log_prob", record)
+        given(model, 1).log_mass(x)
+    parts = [found[head] for head in model.modules() if isinstance(head, Head)]
+    return torch.cat([parameters for parameters, _ in parts]), torch.cat([numbers for _, numbers in parts])
+
+
 @on_every_case
-def test_nothing_is_seen_of_what_comes_later(name: str, shape: tuple[int, ...], options: dict[str, Any]) -> None:
-    """What predicts a number has no gradient with respect to it or any after it, and has one to all before it."""
+def test_nothing_is_seen_of_what_comes_later(
+    name: str, shape: tuple[int, ...], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What predicts a number has no gradient with respect to it or any after it, and has one to each before it."""
     model = build(name, shape, **options).double()
     x = (torch.rand(1, *shape, dtype=torch.float64) * 1.9 - 0.95).requires_grad_()
-    patches = F.pixel_unshuffle(x, model.patch)
-    parameters = model.head.described(model.trunk(patches, labels(model, 1)), patches.permute(0, 2, 3, 1)).flatten(0, 3)
-    order = F.pixel_unshuffle(torch.arange(x.numel()).view(x.shape), model.patch).permute(0, 2, 3, 1).flatten()
-    for i in range(len(order)):
-        (gradient,) = torch.autograd.grad(parameters[i].square().sum(), x, retain_graph=True)
+    order = predictions(model, torch.arange(x.numel()).view(x.shape).double(), monkeypatch)[1].long()
+    assert sorted(order.tolist()) == list(range(x.numel()))
+    for i, parameters in enumerate(predictions(model, x, monkeypatch)[0]):
+        (gradient,) = torch.autograd.grad(parameters.square().sum(), x, retain_graph=True)
         assert (gradient.flatten()[order[i:]] == 0).all()
         assert (gradient.flatten()[order[:i]] != 0).all()
 
 
 @on_every_case
-def test_a_cached_step_is_the_whole_network_at_that_position(
-    name: str, shape: tuple[int, ...], options: dict[str, Any]
+def test_cached_steps_are_the_whole_network_on_what_they_drew(
+    name: str, shape: tuple[int, ...], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when all that is not known yet is NaN."""
-    model = build(name, shape, **options)
-    patches = F.pixel_unshuffle(torch.rand(3, *shape) * 2 - 1, model.patch)
-    whole, memory = model.trunk(patches, labels(model, 3)), {}
-    for row, column in places(patches):
-        known = patches.clone()
-        known[:, :, row, column:], known[:, :, row + 1 :] = torch.nan, torch.nan
-        step = model.trunk.follow(known, row, column, memory, labels(model, 3))
-        assert torch.allclose(step, whole[:, row, column], atol=1e-5)
+    """The features from which each position was drawn, when nothing after it was there yet, are those of the image."""
+    model, sample = build(name, shape, **options), Head.sample
+    steps: dict[Head, list[Tensor]] = {}
+
+    def note(head: Head, features: Tensor, *rest: Any) -> Tensor:
+        steps.setdefault(head, []).append(features)
+        return sample(head, features, *rest)
+
+    def compare(head: Head, features: Tensor, x: Tensor) -> Tensor:
+        assert torch.allclose(torch.stack(steps.pop(head), 1), features.flatten(1, 2), atol=1e-5)
+        return x.sum(-1)
+
+    monkeypatch.setattr(Head, "sample", note)
+    monkeypatch.setattr(Head, "log_prob", compare)
+    x = drawn(given(model, 3), 3, 0.8)
+    given(model, 3).log_mass(x)
+    assert not steps and x.isfinite().all() and x.std() > 0.1
 
 
-@on_every_case
-def test_cached_draws_are_those_of_the_slow_way(name: str, shape: tuple[int, ...], options: dict[str, Any]) -> None:
-    """The slow way: the whole network for every position, and a draw at that position."""
-    model, generator = build(name, shape, **options), torch.Generator().manual_seed(1)
-    patches = F.pixel_unshuffle(torch.zeros(4, *shape), model.patch)
-    for row, column in places(patches):
-        features = model.trunk(patches, labels(model, 4))[:, row, column]
-        patches[:, :, row, column] = model.head.sample(features, generator, 0.8)
-    known = labels(model, 4)
-    view = model if known is None else model.given(known)
-    *_, cached = Raster(temperature=0.8).steps(view, 4, torch.Generator().manual_seed(1))
-    assert torch.allclose(cached, F.pixel_shuffle(patches, model.patch), atol=1e-4)
-
-
-@pytest.mark.parametrize("options", [{}, {"patch": 2}, {"conditional": True}])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "options"), TINY)
 def test_the_masses_of_all_images_sum_to_one(name: str, options: dict[str, Any]) -> None:
     model, x = build(name, (1, 2, 2), levels=3, **options), every_image(3, 2, 2)
-    view = model if labels(model, 1) is None else model.given(torch.full((81,), 2))
+    view = model.given(torch.full((81,), 2)) if supports(model, (Conditional,)) else model
     assert view.log_mass(x).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
 
 
@@ -121,14 +137,13 @@ def test_the_masses_of_all_numbers_of_a_mixture_of_logistics_sum_to_one(name: st
     assert model.log_mass(x).double().exp().sum().item() == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("options", [{}, {"patch": 2}])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("name", "options"), TINY)
 def test_images_are_drawn_as_often_as_their_masses_say(name: str, options: dict[str, Any]) -> None:
     """A chi-square test over all 81 images, of 20,000 draws."""
     model, x = build(name, (1, 2, 2), levels=3, **options), every_image(3, 2, 2)
-    *_, drawn = Raster().steps(model, 20_000, torch.Generator().manual_seed(0))
-    digits = to_levels(drawn, 3).flatten(1).long()
-    assert torch.allclose(to_unit(to_levels(drawn, 3), 3), drawn, atol=1e-6)
+    images = drawn(model, 20_000)
+    digits = to_levels(images, 3).flatten(1).long()
+    assert torch.allclose(to_unit(to_levels(images, 3), 3), images, atol=1e-6)
     counts = torch.bincount(digits @ torch.tensor([27, 9, 3, 1]), minlength=81).double()
     masses = model.log_mass(x).double().exp()
     assert stats.chisquare(counts, 20_000 * masses / masses.sum()).pvalue > 1e-3
@@ -139,26 +154,51 @@ def test_a_low_temperature_draws_likelier_images() -> None:
     model.head.last.weight.mul_(10)
     means = []
     for temperature in (0.3, 1.0, 3.0):
-        *_, x = Raster(temperature=temperature).steps(model, 500, torch.Generator().manual_seed(0))
-        means.append(model.log_mass(x).mean().item())
+        means.append(model.log_mass(drawn(model, 500, temperature)).mean().item())
     assert means[0] > means[1] + 1 and means[1] > means[2] + 0.5
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_call_is_one_position(name: str) -> None:
-    model = build(name, (1, 4, 6), patch=2)
-    samples = draw(Raster(), model, 3, seed=0)
-    assert samples.calls_per_sample == 6
-    assert samples.flops_per_sample is not None and samples.flops_per_sample > 6 * 1000
-    assert samples.parameters == needed_parameters(Raster(), model) == sum(p.numel() for p in model.parameters())
+@pytest.mark.parametrize(
+    ("name", "options", "calls"),
+    [
+        ("pixelcnn", {"patch": 2}, 6),
+        ("pixel-transformer", {"patch": 2}, 6),
+        ("pixelcnn", {"patch": 1}, 24),
+        ("multiscale-pixelcnn", {"halvings": 1}, 6 + 6),
+    ],
+)
+def test_a_call_is_one_position_and_every_operation_is_counted(name: str, options: dict[str, Any], calls: int) -> None:
+    model = build(name, (1, 4, 6), **options)
+    samples = draw(OneByOne(), model, 3, seed=0)
+    assert samples.calls_per_sample == calls
+    assert samples.parameters == needed_parameters(OneByOne(), model) == sum(p.numel() for p in model.parameters())
+    with count_flops() as counted:
+        drawn(model, 3)
+    assert samples.flops_per_sample == pytest.approx(counted.total / 3)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["pixelcnn", "pixel-transformer"])
 def test_states_are_the_image_row_after_row(name: str) -> None:
-    states = list(Raster().steps(build(name, (1, 6, 4), patch=2), 2, torch.Generator().manual_seed(0)))
+    states = list(OneByOne().steps(build(name, (1, 6, 4), patch=2), 2, torch.Generator().manual_seed(0)))
     assert len(states) == 3
     for rows, state in zip((2, 4, 6), states, strict=True):
         assert torch.equal(state[:, :, :rows], states[-1][:, :, :rows]) and (state[:, :, rows:] == 0).all()
+
+
+def test_states_of_several_scales_are_finer_and_finer_images() -> None:
+    model = build("multiscale-pixelcnn", (1, 8, 8), halvings=2)
+    states = list(OneByOne().steps(model, 2, torch.Generator().manual_seed(0)))
+    assert len(states) == 3
+    for every, state in zip((4, 2, 1), states, strict=True):
+        assert torch.equal(state[:, :, ::every, ::every], states[-1][:, :, ::every, ::every])
+        assert (state == 0).double().mean().item() == 1 - 1 / every**2
+
+
+def test_an_image_is_its_coarser_one_and_what_lies_between() -> None:
+    x = torch.arange(96.0).view(1, 2, 8, 6)
+    coarse, between = apart(x)
+    assert torch.equal(coarse, x[:, :, ::2, ::2]) and between[0, :3, 0, 0].tolist() == [1, 6, 7]
+    assert torch.equal(together(coarse, between), x)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -177,9 +217,9 @@ def test_a_conditional_model_learns_what_its_classes_look_like(name: str) -> Non
         optimizer.step()
     model.eval().requires_grad_(False)
     wanted = torch.arange(200) % 2
-    *_, x = Raster().steps(model.given(wanted), 200, torch.Generator().manual_seed(0))
+    x = drawn(model.given(wanted), 200)
     assert ((x.mean((1, 2, 3)) > 0) == (wanted == 1)).double().mean() > 0.9
-    *_, x = Raster().steps(model, 200, torch.Generator().manual_seed(0))
+    x = drawn(model, 200)
     assert 0.1 < (x.mean((1, 2, 3)) > 0).double().mean() < 0.9
 
 
@@ -217,7 +257,6 @@ def test_only_a_conditional_model_is_conditional() -> None:
     ("shape", "options", "says"),
     [
         ((2,), {}, r"shape \(2,\) is of points, which have no levels"),
-        ((1, 28, 28), {"patch": 3}, "patch=3 does not divide 28x28 pixels: take a divisor of both"),
         ((1, 8, 8), {"conditional": True}, "conditional=True needs classes"),
     ],
 )
@@ -229,9 +268,18 @@ def test_what_it_cannot_do_is_said_in_one_line(
     assert "\n" not in str(raised.value)
 
 
-def test_a_transformer_refuses_heads_that_do_not_divide_its_width() -> None:
-    with pytest.raises(InvalidOption, match="heads=5 does not divide width=192"):
-        ZOO.model("pixel-transformer", (1, 8, 8), {"heads": 5})
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("pixelcnn", {"patch": 3}, "patch=3 does not divide 28x28 pixels: take a divisor of both"),
+        ("pixel-transformer", {"patch": 8}, "patch=8 does not divide 28x28 pixels: take a divisor of both"),
+        ("multiscale-pixelcnn", {"halvings": 3}, "halvings=3: 28x28 pixels cannot be halved so often"),
+        ("pixel-transformer", {"heads": 5}, "heads=5 does not divide width=12"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(name: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(InvalidOption, match=says):
+        build(name, (1, 28, 28), **options)
 
 
 def test_pixelcnn_at_the_size_of_its_paper_has_its_parameters() -> None:

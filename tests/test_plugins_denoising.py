@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from genzoo.protocols import Batch
-from genzoo_diffusion.model import DDPM, cosine_betas, linear_betas
-from genzoo_diffusion.samplers import karras_sigmas
-from genzoo_diffusion.trainer import Denoising
+from genzoo_diffusion.ddpm import ddpm
+from genzoo_diffusion.denoising import Denoising
+from genzoo_diffusion.levels import karras_sigmas
+from genzoo_diffusion.schedules import cosine_betas, linear_betas
 
 
 def test_the_linear_schedule_is_ddpm_s() -> None:
@@ -86,7 +87,7 @@ def test_noise_levels_fall_from_the_noisiest_to_the_cleanest_in_equal_steps_of_a
 @pytest.mark.parametrize("timestep", [torch.tensor(3), torch.tensor([3, 3, 3]), torch.tensor([3.0, 3.0, 3.0])])
 def test_a_timestep_may_be_one_for_all_or_one_a_row(shape: tuple[int, ...], timestep: Tensor) -> None:
     torch.manual_seed(0)
-    model = DDPM(shape, width=8).eval()
+    model = ddpm(shape, width=8).eval()
     x = torch.randn(3, *shape)
     assert torch.equal(model.predict(x, timestep), model.predict(x, torch.tensor([3, 3, 3])))
     assert model.predict(x, timestep).shape == x.shape and model.predict(x, timestep).dtype is torch.float32

@@ -1,6 +1,7 @@
 """Flows of images and points at any size: a bijection, and its density the change of variables."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from genzoo.data import load
 from genzoo.images import to_unit
 from genzoo_flow.glow import Glow
-from genzoo_flow.layers import ActNorm, Linear1x1, Logit, Split, Squeeze
+from genzoo_flow.layers import ActNorm, Invertible, Linear1x1, Logit, Permute, Squeeze
 from genzoo_flow.model import Flow
 from genzoo_flow.realnvp import RealNVP, checkerboard
 from genzoo_flow.spline import SplineFlow
@@ -36,6 +37,12 @@ def inside(n: int, shape: tuple[int, ...], **kind: Any) -> Tensor:
     return torch.rand(n, *shape, **kind) * 1.8 - 0.9
 
 
+def log_volume(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """log|det| of the Jacobian at the one row of x, by automatic differentiation."""
+    jacobian = torch.autograd.functional.jacobian(lambda x: function(x).flatten(), x, vectorize=True)
+    return torch.linalg.slogdet(jacobian.reshape(x.numel(), -1))[1]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", MODELS)
 def test_any_size_is_a_bijection_with_the_density_of_the_change_of_variables(
@@ -47,9 +54,8 @@ def test_any_size_is_a_bijection_with_the_density_of_the_change_of_variables(
     z = model.encode(x)
     assert z.shape == (1, math.prod(shape)) == (1, *model.latent_shape)
     assert torch.allclose(model.decode(z), x, atol=1e-7)
-    jacobian = torch.autograd.functional.jacobian(lambda x: model.encode(x).flatten(), x, vectorize=True).reshape(z.numel(), -1)
     standard = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum()
-    assert torch.allclose(model.log_prob(x), standard + torch.linalg.slogdet(jacobian)[1], atol=1e-6)
+    assert torch.allclose(model.log_prob(x), standard + log_volume(model.encode, x), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -65,9 +71,7 @@ def test_at_full_size_it_is_undone_to_1e_4_in_single_precision(kind: type[Flow])
 
 @pytest.mark.parametrize("shape", [(2,), (1, 8, 8)])
 @pytest.mark.parametrize("kind", [RealNVP, Glow])
-def test_after_initialisation_every_coordinate_of_a_batch_is_standard(
-    kind: type[Flow], shape: tuple[int, ...]
-) -> None:
+def test_after_initialisation_every_coordinate_of_a_batch_is_standard(kind: type[Flow], shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     model: Any = kind(shape, **SMALL[kind])
     x = 3 * torch.randn(512, *shape) + 2
@@ -114,3 +118,46 @@ def test_a_checkerboard_of_pixels_is_a_set_of_channels_after_the_squeeze() -> No
     squeezed = Squeeze(2, 2)(board.float().expand(1, 3, 4, 4))[0][0]
     passing = squeezed[checkerboard(12)]
     assert passing[:6].min() == 1 and passing[6:].max() == 0
+
+
+LAYERS = [
+    ActNorm((3, 4, 4)),
+    Linear1x1((3, 4, 4)),
+    Logit(1.0625, 0.05),
+    Logit(1.0625, 1e-3),
+    Permute(torch.tensor([2, 0, 1])),
+    Squeeze(2, 4),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: type(layer).__name__)
+def test_a_layer_s_determinant_is_its_jacobian_s_and_its_inverse_undoes_it(layer: Invertible) -> None:
+    torch.manual_seed(0)
+    shake(layer.double(), 1.0)
+    x = inside(1, (3, 4, 4), dtype=torch.float64)
+    z, log_det = layer(x)
+    assert torch.allclose(log_det, log_volume(lambda x: layer(x)[0], x))
+    assert torch.allclose(layer.inverse(z), x)
+
+
+def test_a_1x1_convolution_is_one_matrix_at_every_pixel() -> None:
+    torch.manual_seed(0)
+    layer = shake(Linear1x1((5, 2, 3)).double(), 0.5)
+    matrix = layer(torch.eye(5, dtype=torch.float64).view(5, 5, 1, 1))[0].flatten(1).T
+    x = torch.randn(4, 5, 2, 3, dtype=torch.float64)
+    z, log_det = layer(x)
+    assert torch.allclose(z, nn.functional.conv2d(x, matrix[:, :, None, None]))
+    assert torch.allclose(log_det, 6 * matrix.det().abs().log().expand(4))
+
+
+def test_a_1x1_convolution_starts_by_giving_each_channel_another_place() -> None:
+    for seed in range(20):
+        torch.manual_seed(seed)
+        order = Linear1x1((2, 1, 1))(torch.arange(2.0).view(1, 2, 1, 1))[0].flatten()
+        assert order.tolist() == [1, 0]  # else one of the two would never be steered
+
+
+def test_a_narrow_logit_spreads_the_darkest_level() -> None:
+    edges = torch.tensor([[-256 / 255, -254 / 255]])
+    wide, narrow = (Logit(256 / 255, alpha)(edges)[0].diff().item() for alpha in (0.05, 1e-3))
+    assert wide < 0.1 < 1.5 < narrow

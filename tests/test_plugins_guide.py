@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conditional import DecodeIt
 
+from genzoo.capabilities import Density
 from genzoo.hookspecs import hookimpl
 from genzoo.testing import Check, plugin_checks
 from genzoo.zoo import HOOKS, Zoo
@@ -24,6 +26,18 @@ def defined(name: str) -> Any:
 
 class Plugin:
     """The plugin that the guide's classes make."""
+
+    @hookimpl
+    def genzoo_models(self) -> dict[str, Any]:
+        return {"clusters": defined("Clusters")}
+
+    @hookimpl
+    def genzoo_trainers(self) -> dict[str, Any]:
+        return {"clusters": defined("Surpass")}
+
+    @hookimpl
+    def genzoo_samplers(self) -> dict[str, Any]:
+        return {"decode": DecodeIt}
 
     @hookimpl
     def genzoo_extractors(self) -> dict[str, Any]:
@@ -48,6 +62,12 @@ def test_the_guide_shows_every_hook() -> None:
     scope: dict[str, Any] = {}
     exec(hooks, scope)
     assert all(set(scope[hook]().values()) for hook in HOOKS.values())
+
+
+def test_the_guides_reference_is_an_option_that_takes_a_trained_model() -> None:
+    assert ZOO.references("trainer", "clusters") == {"reference": (Density,)}
+    reference = ZOO.model("clusters", (2,))
+    assert ZOO.trainer("clusters", {"reference": reference}).reference is reference
 
 
 def test_the_guides_label_is_the_one_it_gets() -> None:

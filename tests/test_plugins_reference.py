@@ -216,7 +216,9 @@ def random_mixture(shape: tuple[int, ...], components: int, factors: int) -> MPP
 @pytest.mark.parametrize(("shape", "factors"), [((2,), 0), ((2,), 1), ((1, 4, 4), 3), ((3, 4, 4), 10)])
 def test_the_density_of_a_mixture_is_that_of_dense_covariances(shape: tuple[int, ...], factors: int) -> None:
     model, x = random_mixture(shape, 5, factors), torch.randn(20, *shape)
-    assert torch.allclose(model.log_prob(x).double(), dense(model).log_prob(x.flatten(1).double()), rtol=1e-4, atol=1e-3)
+    assert torch.allclose(
+        model.log_prob(x).double(), dense(model).log_prob(x.flatten(1).double()), rtol=1e-4, atol=1e-3
+    )
 
 
 def test_one_iteration_is_em_by_brute_force() -> None:
@@ -394,7 +396,9 @@ def test_a_mixture_goes_on_with_every_step() -> None:
     likelihoods = []
     for budget in ("1steps", "20steps"):
         torch.manual_seed(0)
-        done = fit(MPPCA((2,), components=8), ClosedForm(num_examples=512), Rows(x), config(budget=budget, batch_size=64))
+        done = fit(
+            MPPCA((2,), components=8), ClosedForm(num_examples=512), Rows(x), config(budget=budget, batch_size=64)
+        )
         likelihoods.append(done.model.log_prob(x).mean().item())
     assert likelihoods[1] > likelihoods[0] + 0.01
 

@@ -10,6 +10,7 @@ from torch.distributions import Normal, kl_divergence
 from genzoo_vae import hierarchy
 from genzoo_vae.hierarchy import VDVAE, resolutions
 from genzoo_vae.likelihood import log_observation
+from genzoo_vae.top_down import TopDown
 
 
 def shaken(shape: tuple[int, ...], **options: object) -> VDVAE:
@@ -52,7 +53,9 @@ def test_pictures_of_any_size_and_points_go_up_and_down(shape: tuple[int, ...]) 
     assert model.log_bound(x).isfinite().all()
 
 
-@pytest.mark.parametrize("options", [{}, {"latents": (0, 3, 5)}, {"bottleneck": 0.25, "encoder_depth": 2}, {"widen": 1}])
+@pytest.mark.parametrize(
+    "options", [{}, {"latents": (0, 3, 5)}, {"bottleneck": 0.25, "encoder_depth": 2}, {"widen": 1}]
+)
 def test_what_the_encoder_explains_is_what_the_decoder_makes_of_the_same_noise(
     options: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,13 +97,13 @@ def test_a_new_model_s_posterior_is_its_prior() -> None:
 SLOPES, STD = (0.8, 0.5), 0.4
 
 
-class Shift(nn.Module):
+class Shift(TopDown):
     """h + slope z, with a posterior of z that leans on x as it is told."""
 
     shape = (1, 1, 1)
 
     def __init__(self, slope: float, lean: float, log_std: float) -> None:
-        super().__init__()
+        nn.Module.__init__(self)
         self.slope, self.lean, self.log_std = slope, lean, log_std
 
     def infer(self, h: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
@@ -131,7 +134,9 @@ def linear(off: float) -> VDVAE:
     """
     model = VDVAE((1,), width=1, depths=(2,), latents=(1,))
     rest = STD**2 + SLOPES[1] ** 2
-    leans = [(a, a / v, 0.5 * math.log(1 - a * a / v)) for a, v in zip(SLOPES, (SLOPES[0] ** 2 + rest, rest))]
+    leans = [
+        (a, a / v, 0.5 * math.log(1 - a * a / v)) for a, v in zip(SLOPES, (SLOPES[0] ** 2 + rest, rest), strict=True)
+    ]
     model.encoder, model.head = Seen(), Head()
     model.stages[0].blocks = nn.ModuleList(Shift(a, lean, log_std + off) for a, lean, log_std in leans)
     return model.eval()
@@ -164,9 +169,7 @@ def test_the_bound_rises_with_the_draws_to_the_likelihood() -> None:
     """ELBO < IWAE of 5 < IWAE of 50 < log p(x), each by more than the Monte-Carlo error."""
     torch.manual_seed(0)
     log_weights = linear(0.4).log_weights(X, 50 * 1000).view(1000, 50, 3)
-    bounds = [
-        (log_weights[:, :k].logsumexp(1) - math.log(k)).mean(0) for k in (1, 5, 50)
-    ]
+    bounds = [(log_weights[:, :k].logsumexp(1) - math.log(k)).mean(0) for k in (1, 5, 50)]
     for lower, higher in zip([*bounds, EXACT], [*bounds[1:], EXACT], strict=False):
         assert (lower <= higher + 1e-6).all()
     assert (bounds[0] < bounds[1] - 0.05).all() and (EXACT - bounds[2] < 0.05).all()

@@ -1,6 +1,9 @@
 """The commands that look: at what there is to choose from, and whether it is right."""
 
 import json
+import os
+import shutil
+import sys
 from typing import Annotated
 
 import typer
@@ -28,8 +31,10 @@ def list_(
     from genzoo.zoo import Zoo
 
     zoo = Zoo.load()
-    rows = {"compatible": listing.matrix(zoo)} if compatible else listing.inventory(zoo, [kind] if kind else list(Kind))
-    print(json.dumps(rows, indent=2) if as_json else "\n\n".join(map(listing.table, filter(None, rows.values()))))
+    rows = listing.matrix(zoo) if compatible else listing.inventory(zoo, [kind] if kind else list(Kind))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() or "COLUMNS" in os.environ else None
+    tables = (listing.table(table, width) for table in rows.values() if table)
+    print(json.dumps(rows, indent=2) if as_json else "\n\n".join(tables))
 
 
 def info(name: str) -> None:

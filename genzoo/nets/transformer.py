@@ -55,7 +55,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Patches to tokens, ``depth`` blocks, tokens to patches: x [n, c, h, w], t [n] in [0, 1] -> [n, outputs * c, h, w].
+    """Patches to tokens, blocks of attention, tokens to patches: x [n, c, h, w], t [n] in [0, 1], labels [n] or None.
 
     Reference: Scalable Diffusion Models with Transformers (Peebles and Xie, 2023), with adaLN-Zero blocks.
 
@@ -64,7 +64,7 @@ class Transformer(nn.Module):
         width: Of a token; a multiple of 32, the width of a head.
         depth: Blocks.
         patch: Side of the square of pixels that is one token: 4 by default above 16 pixels, else 2.
-        outputs: Pictures of that shape that it makes: 2 for a mean and a variance.
+        outputs: Pictures of that shape that it makes, [n, outputs * c, h, w]: 2 for a mean and a variance.
         num_classes: If it is told of classes.
     """
 

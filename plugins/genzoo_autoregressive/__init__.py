@@ -7,6 +7,7 @@ from genzoo.hookspecs import Factory, hookimpl
 def genzoo_models() -> dict[str, Factory]:
     return {
         "pixelcnn": "genzoo_autoregressive.pixelcnn:pixelcnn",
+        "multiscale-pixelcnn": "genzoo_autoregressive.multiscale:multiscale_pixelcnn",
         "pixel-transformer": "genzoo_autoregressive.transformer:pixel_transformer",
     }
 
@@ -18,4 +19,4 @@ def genzoo_trainers() -> dict[str, Factory]:
 
 @hookimpl
 def genzoo_samplers() -> dict[str, Factory]:
-    return {"raster": "genzoo_autoregressive.samplers:Raster"}
+    return {"one-by-one": "genzoo_autoregressive.samplers:OneByOne"}

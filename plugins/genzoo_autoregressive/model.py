@@ -2,10 +2,9 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, runtime_checkable
 
-import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
@@ -16,29 +15,36 @@ from genzoo_autoregressive.positions import Positions
 from genzoo_autoregressive.walks import Memory
 
 Draw = Callable[[Generator, float], Tensor]
-"""Draws the numbers of one position, [n, numbers] in [-1, 1], at a temperature."""
+"""Draws the numbers of one position at a temperature, and returns the image with them in it."""
 
 
 @runtime_checkable
 class Autoregressive(Protocol):
-    """P(image) = prod_i P(x_i | x_1, ..., x_{i-1}), x_i the numbers of a square of pixels, in raster order.
+    """P(image) = prod_i P(x_i | x_1, ..., x_{i-1}), x_i the few numbers of one position, in the model's order.
 
-    ``patch`` is the side of the square. One call of ``follow`` is one evaluation of the network at one position.
+    ``stages`` counts the positions up to where the image so far is worth a look: their sum is all positions.
     """
 
     shape: tuple[int, ...]
-    patch: int
+    stages: tuple[int, ...]
 
     @abstractmethod
-    def follow(self, patches: Tensor, row: int, column: int, memory: Memory) -> Draw:
-        """What may stand at a position of n images whose earlier positions are known.
+    def follow(self, x: Tensor, position: int, memory: Memory) -> Draw:
+        """One evaluation of the network: what may stand at a position of n images whose earlier ones are drawn.
 
         Args:
-            patches: [n, numbers, rows, columns], as ``pixel_unshuffle`` makes them; what is to come is not looked at.
-            row: Of the position.
-            column: Of the position; all are asked for, in order.
+            x: [n, *shape], what the draws before it made; zero at first, and not written into.
+            position: 0, 1, ...; all are asked for, in order.
             memory: A dictionary, the same for all positions and empty at the first.
         """
+
+
+@dataclass(frozen=True)
+class Aside:
+    """What is known besides the patches before: labels [n], and features [n, width, rows, columns] of a position."""
+
+    labels: Tensor | None = None
+    context: Tensor | None = None
 
 
 class Trunk(nn.Module):
@@ -47,35 +53,55 @@ class Trunk(nn.Module):
     width: int
 
     @abstractmethod
-    def forward(self, patches: Tensor, labels: Tensor | None) -> Tensor:
+    def forward(self, patches: Tensor, aside: Aside) -> Tensor:
         """[n, rows, columns, width], of patches [n, numbers, rows, columns]."""
 
     @abstractmethod
-    def follow(self, patches: Tensor, row: int, column: int, memory: Memory, labels: Tensor | None) -> Tensor:
-        """The same of one position, [n, width]; see :class:`Autoregressive`."""
+    def follow(self, patches: Tensor, row: int, column: int, memory: Memory, aside: Aside) -> Tensor:
+        """The same of one position, [n, width]; all are asked for, in order, with one memory."""
 
 
-class PatchModel(nn.Module, Mass, Conditional):
-    """log P(image) = sum over positions of log P(patch | features of the patches before it), exact.
+class Raster(nn.Module):
+    """log P(patches) = sum over positions in raster order of log P(patch | trunk's features of those before it).
 
     Args:
         at: The positions.
         trunk: Makes the features.
         levels: Grey levels of the data; None for 256.
-        components: Of the mixture for each number; a softmax where there are at most 32 levels.
+        components: Of the mixture for each number.
         hidden: Units of the head for each number.
-        num_classes: Makes it conditional.
     """
 
-    trainer: ClassVar[str] = "discrete-likelihood"
-    sampler: ClassVar[str] = "raster"
-
-    def __init__(
-        self, at: Positions, trunk: Trunk, levels: int | None, components: int, hidden: int, num_classes: int | None
-    ) -> None:
+    def __init__(self, at: Positions, trunk: Trunk, levels: int | None, components: int, hidden: int) -> None:
         super().__init__()
-        self.shape, self.patch, self.trunk = at.shape, at.patch, trunk
+        self.at, self.trunk = at, trunk
         self.head = Head(trunk.width, at.numbers, hidden, distribution(levels or 256, components))
+
+    def log_mass(self, patches: Tensor, aside: Aside) -> Tensor:
+        """[n], of patches [n, numbers, rows, columns]."""
+        return self.head.log_prob(self.trunk(patches, aside), patches.permute(0, 2, 3, 1)).sum((1, 2))
+
+    def follow(self, patches: Tensor, position: int, memory: Memory, aside: Aside) -> Draw:
+        """See :class:`Autoregressive`; what is drawn is written into the patches, which are returned."""
+        row, column = divmod(position, self.at.columns)
+        features = self.trunk.follow(patches, row, column, memory, aside)
+
+        def draw(generator: Generator, temperature: float) -> Tensor:
+            patches[:, :, row, column] = self.head.sample(features, generator, temperature)
+            return patches
+
+        return draw
+
+
+class AutoregressiveModel(nn.Module, Mass, Conditional):
+    """What a model of images is besides its order: told of classes, if ``num_classes`` are given."""
+
+    trainer: ClassVar[str] = "discrete-likelihood"
+    sampler: ClassVar[str] = "one-by-one"
+
+    def __init__(self, shape: tuple[int, ...], num_classes: int | None) -> None:
+        super().__init__()
+        self.shape = shape
         if num_classes is not None:
             self.num_classes = num_classes
 
@@ -83,16 +109,23 @@ class PatchModel(nn.Module, Mass, Conditional):
         """The model of images of these classes, [n]."""
         return Given(self, labels)
 
+
+class PatchModel(AutoregressiveModel):
+    """Squares of pixels in raster order."""
+
+    def __init__(self, shape: tuple[int, ...], patch: int, raster: Raster, num_classes: int | None) -> None:
+        super().__init__(shape, num_classes)
+        self.patch, self.raster = patch, raster
+        self.stages = (raster.at.columns,) * raster.at.rows
+
     def log_mass(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """log P(x), [n], in nats."""
-        patches = F.pixel_unshuffle(x, self.patch)
-        return self.head.log_prob(self.trunk(patches, labels), patches.permute(0, 2, 3, 1)).sum((1, 2))
+        return self.raster.log_mass(F.pixel_unshuffle(x, self.patch), Aside(labels))
 
-    def follow(
-        self, patches: Tensor, row: int, column: int, memory: Memory, labels: Tensor | None = None
-    ) -> Draw:
+    def follow(self, x: Tensor, position: int, memory: Memory, labels: Tensor | None = None) -> Draw:
         """See :class:`Autoregressive`."""
-        return partial(self.head.sample, self.trunk.follow(patches, row, column, memory, labels))
+        draw = self.raster.follow(F.pixel_unshuffle(x, self.patch), position, memory, Aside(labels))
+        return lambda generator, temperature: F.pixel_shuffle(draw(generator, temperature), self.patch)
 
 
 def classes(conditional: bool, num_classes: int | None) -> int | None:

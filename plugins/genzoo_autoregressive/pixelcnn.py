@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,8 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from genzoo.nets import ClassEmbedding
-from genzoo_autoregressive.model import PatchModel, Trunk, classes
-from genzoo_autoregressive.positions import Before, Positions, positions
+from genzoo_autoregressive.model import Aside, PatchModel, Raster, Trunk, classes
+from genzoo_autoregressive.positions import Before, Positions, squares, usual_patch
 from genzoo_autoregressive.walks import Enlarge, Memory, Shifted, Step, Walk, Whole
 
 
@@ -71,7 +71,7 @@ class Stream(NamedTuple):
     """How a stream goes through a pair, and which of the layers that change the resolution are its own."""
 
     through: Callable[..., Tensor]
-    index: int
+    layer: int
 
 
 DOWN, ACROSS = Stream(Pair.down, 0), Stream(Pair.across, 1)
@@ -103,36 +103,44 @@ class Scale(nn.Module):
         def below(small: Tensor, walk: Walk) -> Tensor:
             return inner(small, stream, walk)
 
-        return walk.inside(self.shrink[stream.index], self.enlarge[stream.index], below, h)
+        shrink, enlarge = self.shrink[stream.layer], self.enlarge[stream.layer]
+        return walk.inside(cast(Shifted, shrink), cast(Enlarge, enlarge), below, h)
 
 
 class Convolutions(Trunk):
-    """The two streams over patches."""
+    """The two streams over patches; a context of so many features is added where they begin."""
 
-    def __init__(self, at: Positions, setting: Setting, blocks: tuple[int, ...]) -> None:
+    def __init__(self, at: Positions, setting: Setting, blocks: tuple[int, ...], context: int = 0) -> None:
         super().__init__()
         self.width, self.columns = setting.width, at.columns
         self.before = Before(at)
         self.above = Shifted(self.before.inputs, self.width, (2, 3), 1)
         self.row_above = Shifted(self.before.inputs, self.width, (1, 3), 1)
         self.left = Shifted(self.before.inputs, self.width, (2, 1), 0)
+        self.context = nn.Conv2d(context, 2 * self.width, 1) if context else None
         self.scale = Scale(setting, blocks)
 
-    def forward(self, patches: Tensor, labels: Tensor | None) -> Tensor:
-        walk = Whole(labels)
+    def forward(self, patches: Tensor, aside: Aside) -> Tensor:
+        walk = Whole(aside.labels)
         above, left = self.before(patches)
-        self._down(above, walk)
+        self._down(above, aside.context, walk)
         return self._across(left, walk).permute(0, 2, 3, 1)
 
-    def follow(self, patches: Tensor, row: int, column: int, memory: Memory, labels: Tensor | None) -> Tensor:
-        walk = Step(memory, row, column, self.columns, labels)
+    def follow(self, patches: Tensor, row: int, column: int, memory: Memory, aside: Aside) -> Tensor:
+        walk = Step(memory, row, column, self.columns, aside.labels)
         if column == 0:
-            self._down(self.before.row(patches, row), walk)
+            context = None if aside.context is None else aside.context[:, :, row : row + 1]
+            self._down(self.before.row(patches, row), context, walk)
         return self._across(self.before.left(patches, row, column), walk).flatten(1)
 
-    def _down(self, above: Tensor, walk: Walk) -> None:
-        self.scale(walk.convolve(self.above, above), DOWN, walk)
-        walk.keep(self.before, walk.convolve(self.row_above, above))
+    def _down(self, above: Tensor, context: Tensor | None, walk: Walk) -> None:
+        """The whole vertical stream, and what the other one begins with of the row above."""
+        h, row = walk.convolve(self.above, above), walk.convolve(self.row_above, above)
+        if self.context is not None and context is not None:
+            for_h, for_row = self.context(context).chunk(2, dim=1)
+            h, row = h + for_h, row + for_row
+        self.scale(h, DOWN, walk)
+        walk.keep(self.before, row)
 
     def _across(self, left: Tensor, walk: Walk) -> Tensor:
         return F.silu(self.scale(walk.recall(self.before) + walk.convolve(self.left, left), ACROSS, walk))
@@ -178,6 +186,7 @@ def pixelcnn(
     Raises:
         ValueError: points; an image that the squares do not divide; classes asked for where there are none.
     """
-    at, known = positions(shape, patch), classes(conditional, num_classes)
+    patch = patch or usual_patch(shape, 2)
+    at, known = squares(shape, patch), classes(conditional, num_classes)
     trunk = Convolutions(at, Setting(width, dropout, known), blocks)
-    return PatchModel(at, trunk, levels, components, hidden, known)
+    return PatchModel(shape, patch, Raster(at, trunk, levels, components, hidden), known)

@@ -14,38 +14,37 @@ ALMOST = 0.999
 
 @dataclass(frozen=True)
 class Positions:
-    """Images of ``shape`` as ``rows`` x ``columns`` squares of ``patch`` pixels a side, of so many ``numbers`` each."""
+    """``rows`` x ``columns`` positions of so many ``numbers`` each, in raster order."""
 
-    shape: tuple[int, ...]
-    patch: int
-
-    @property
-    def rows(self) -> int:
-        return self.shape[1] // self.patch
-
-    @property
-    def columns(self) -> int:
-        return self.shape[2] // self.patch
-
-    @property
-    def numbers(self) -> int:
-        return self.shape[0] * self.patch**2
+    rows: int
+    columns: int
+    numbers: int
 
 
-def positions(shape: tuple[int, ...], patch: int | None, large: int = 2) -> Positions:
-    """The positions of a shape; without ``patch`` single pixels, or squares of ``large`` where it is over 16 a side.
+def squares(shape: tuple[int, ...], patch: int) -> Positions:
+    """An image as squares of ``patch`` pixels a side.
 
     Raises:
         ValueError: points, or an image that the squares do not divide.
     """
+    refuse_points(shape)
+    channels, height, width = shape
+    if height % patch or width % patch:
+        raise ValueError(f"patch={patch} does not divide {height}x{width} pixels: take a divisor of both, such as 1")
+    return Positions(height // patch, width // patch, channels * patch**2)
+
+
+def usual_patch(shape: tuple[int, ...], large: int) -> int:
+    """``large`` for images of more than 16 pixels a side that it divides, 1 for others."""
+    refuse_points(shape)
+    fits = max(shape[1:]) > LARGEST_OF_SINGLE_PIXELS and not any(side % large for side in shape[1:])
+    return large if fits else 1
+
+
+def refuse_points(shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless this is the shape of images."""
     if not is_image(shape):
         raise ValueError(f"shape {shape} is of points, which have no levels: it takes images (channels, height, width)")
-    if patch is None:
-        divides = not any(side % large for side in shape[1:])
-        patch = large if divides and max(shape[1:]) > LARGEST_OF_SINGLE_PIXELS else 1
-    if any(side % patch for side in shape[1:]):
-        raise ValueError(f"patch={patch} does not divide {shape[1]}x{shape[2]} pixels: take a divisor of both, such as 1")
-    return Positions(shape, patch)
 
 
 def seen(x: Tensor, dim: int) -> Tensor:

@@ -1,11 +1,11 @@
 """One position after another."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import PositiveFloat
 from torch import Generator, Tensor
 
@@ -14,13 +14,15 @@ from genzoo_autoregressive.walks import Memory
 
 
 @dataclass(frozen=True, kw_only=True)
-class Raster:
-    """x_i ~ P(x_i | x_1, ..., x_{i-1}) in raster order: an exact draw from an autoregressive model, at temperature 1.
+class OneByOne:
+    """x_i ~ P(x_i | x_1, ..., x_{i-1}) in the model's order: at temperature 1 an exact draw from P(image).
 
-    One call of the network a position, whatever came before it being kept; a state for each row of positions.
+    One call of the network a position, of which everything that came before is kept; a state for each stage of the
+    model, such as a row.
 
     Args:
-        temperature: Below 1 each draw keeps closer to what is likely.
+        temperature: T below 1 draws closer to what is likely: a softmax P becomes P^(1/T), a mixture of logistics has
+            weights w^(1/T) and scales T s.
     """
 
     temperature: PositiveFloat = 1.0
@@ -28,12 +30,9 @@ class Raster:
     low_precision: ClassVar[bool] = True
 
     def steps(self, model: Autoregressive, n: int, generator: Generator) -> Iterator[Tensor]:
-        """The image after each row of positions; what is to come is zero."""
-        channels, height, width = model.shape
-        patches = F.pixel_unshuffle(torch.zeros(n, channels, height, width, device=generator.device), model.patch)
-        memory: Memory = {}
-        for row in range(patches.shape[2]):
-            for column in range(patches.shape[3]):
-                draw = model.follow(patches, row, column, memory)
-                patches[:, :, row, column] = draw(generator, self.temperature)
-            yield F.pixel_shuffle(patches, model.patch)
+        """The image so far; what is not drawn yet is zero."""
+        x, memory, position = torch.zeros(n, *model.shape, device=generator.device), Memory(), itertools.count()
+        for stage in model.stages:
+            for _ in range(stage):
+                x = model.follow(x, next(position), memory)(generator, self.temperature)
+            yield x

@@ -1,6 +1,7 @@
 """A causal transformer over patches."""
 
-import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 import torch
@@ -9,9 +10,19 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from genzoo.nets import ClassEmbedding
-from genzoo_autoregressive.model import PatchModel, Trunk, classes
-from genzoo_autoregressive.positions import Before, Positions, positions
-from genzoo_autoregressive.walks import Memory, Shifted, Step, Walk, Whole
+from genzoo_autoregressive.model import Aside, PatchModel, Raster, Trunk, classes
+from genzoo_autoregressive.positions import Before, Positions, squares, usual_patch
+from genzoo_autoregressive.walks import Memory, Shifted, Step
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all blocks have in common."""
+
+    width: int
+    heads: int
+    dropout: float
+    num_classes: int | None
 
 
 class Attention(nn.Module):
@@ -54,15 +65,16 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """h + attention(norm(h)), then h + mlp(norm(h)); the class is added before."""
 
-    def __init__(self, width: int, heads: int, length: int, dropout: float, num_classes: int | None) -> None:
+    def __init__(self, setting: Setting, length: int) -> None:
         super().__init__()
+        width = setting.width
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, heads, length)
+        self.attention = Attention(width, setting.heads, length)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))
-        self.embed_class = ClassEmbedding(num_classes, width) if num_classes else None
-        self.dropout = nn.Dropout(dropout)
+        self.embed_class = ClassEmbedding(setting.num_classes, width) if setting.num_classes else None
+        self.dropout = nn.Dropout(setting.dropout)
 
-    def forward(self, h: Tensor, attend, labels: Tensor | None) -> Tensor:
+    def forward(self, h: Tensor, attend: Callable[[Attention, Tensor], Tensor], labels: Tensor | None) -> Tensor:
         if self.embed_class is not None:
             h = h + self.embed_class(labels, h)[:, None]
         h = h + self.dropout(attend(self.attention, self.norm1(h)))
@@ -70,34 +82,38 @@ class Block(nn.Module):
 
 
 class Transformer(Trunk):
-    def __init__(self, at: Positions, width, depth, heads, dropout, num_classes) -> None:
+    """Blocks over the positions, each a token of the patches right before it: above, on the left, the last in order."""
+
+    def __init__(self, at: Positions, setting: Setting, depth: int) -> None:
         super().__init__()
-        self.width, self.columns = width, at.columns
+        self.width, self.columns, length = setting.width, at.columns, at.rows * at.columns
         self.before = Before(at, wrap=True)
-        self.above = Shifted(self.before.inputs, width, (2, 3), 1)
-        self.left = Shifted(self.before.inputs, width, (2, 1), 0)
-        self.places = nn.Parameter(0.02 * torch.randn(at.rows * at.columns, width))
-        self.blocks = nn.ModuleList(Block(width, heads, at.rows * at.columns, dropout, num_classes) for _ in range(depth))
-        self.norm = nn.LayerNorm(width)
+        self.above = Shifted(self.before.inputs, self.width, (2, 3), 1)
+        self.left = Shifted(self.before.inputs, self.width, (2, 1), 0)
+        self.places = nn.Parameter(0.02 * torch.randn(length, self.width))
+        self.blocks = nn.ModuleList(Block(setting, length) for _ in range(depth))
+        self.norm = nn.LayerNorm(self.width)
 
-    def forward(self, patches: Tensor, labels: Tensor | None) -> Tensor:
+    def forward(self, patches: Tensor, aside: Aside) -> Tensor:
         above, left = self.before(patches)
-        h = self.above(above) + self.left(left)
-        shape = h.shape
-        h = h.permute(0, 2, 3, 1).flatten(1, 2) + self.places
-        for block in self.blocks:
-            h = block(h, Attention.forward, labels)
-        return self.norm(h).unflatten(1, shape[2:])
+        h = (self.above(above) + self.left(left)).permute(0, 2, 3, 1)
+        return self._through(h.flatten(1, 2) + self.places, Attention.forward, aside).unflatten(1, h.shape[1:3])
 
-    def follow(self, patches: Tensor, row: int, column: int, memory: Memory, labels: Tensor | None) -> Tensor:
+    def follow(self, patches: Tensor, row: int, column: int, memory: Memory, aside: Aside) -> Tensor:
         walk, position = Step(memory, row, column, self.columns), row * self.columns + column
         if column == 0:
             walk.keep(self.before, walk.convolve(self.above, self.before.row(patches, row)))
         h = walk.recall(self.before) + walk.convolve(self.left, self.before.left(patches, row, column))
-        h = h.flatten(2).transpose(1, 2) + self.places[position]
+
+        def attend(attention: Attention, h: Tensor) -> Tensor:
+            return attention.follow(h, position, memory)
+
+        return self._through(h.flatten(2).transpose(1, 2) + self.places[position], attend, aside)[:, 0]
+
+    def _through(self, h: Tensor, attend: Callable[[Attention, Tensor], Tensor], aside: Aside) -> Tensor:
         for block in self.blocks:
-            h = block(h, lambda attention, h: attention.follow(h, position, memory), labels)
-        return self.norm(h)[:, 0]
+            h = block(h, attend, aside.labels)
+        return self.norm(h)
 
 
 def pixel_transformer(
@@ -114,9 +130,34 @@ def pixel_transformer(
     num_classes: int | None = None,
     conditional: bool = False,
 ) -> PatchModel:
-    at = positions(shape, patch, 4)
+    """A causal transformer over patches: exact log P(image), one evaluation a position, keys and values kept.
+
+    log P(x) = sum_i log P(x_i | x_1, ..., x_{i-1}) over squares of pixels in raster order, and within a square over its
+    numbers by a small network of their own. A token is a linear map of the squares above and before a position plus an
+    embedding of the place; blocks of causal attention and a multilayer perceptron, normalised before each.
+
+    References: Image Transformer (Parmar et al., 2018); Generative Pretraining from Pixels (Chen et al., 2020).
+
+    Args:
+        shape: (channels, height, width) of one image.
+        patch: Side of a square; by default 4, and 1 for images of at most 16 pixels a side or that 4 does not divide.
+        width: Features of a token.
+        depth: Blocks.
+        heads: Of the attention; a divisor of the width.
+        dropout: In every block.
+        components: Of the mixture of logistics; with at most 32 levels there is a softmax instead.
+        hidden: Units of the head for each number.
+        levels: Grey levels of the data; None for 256.
+        num_classes: Classes of the data.
+        conditional: Whether it is told the class.
+
+    Raises:
+        ValueError: points; an image that the squares do not divide; classes asked for where there are none; heads that
+            do not divide the width.
+    """
     if width % heads:
-        raise ValueError(f"heads={heads} does not divide width={width}: take a divisor, such as {math.gcd(heads, width)}")
-    known = classes(conditional, num_classes)
-    trunk = Transformer(at, width, depth, heads, dropout, known)
-    return PatchModel(at, trunk, levels, components, hidden, known)
+        raise ValueError(f"heads={heads} does not divide width={width}: take a divisor of it")
+    patch = patch or usual_patch(shape, 4)
+    at, known = squares(shape, patch), classes(conditional, num_classes)
+    trunk = Transformer(at, Setting(width, heads, dropout, known), depth)
+    return PatchModel(shape, patch, Raster(at, trunk, levels, components, hidden), known)

@@ -46,7 +46,7 @@ class PaperUNet(nn.Module):
         self.unit, self.no_class = 2 ** (len(channels) - 1), num_classes
         side = -(-max(shape[1:]) // self.unit) * self.unit
         attends = [side // 2**i == ATTENDED for i in range(len(channels))]
-        self.net = UNet2DModel(
+        self.net: Any = UNet2DModel(
             in_channels=shape[0],
             out_channels=outputs * shape[0],
             block_out_channels=channels,
@@ -70,7 +70,9 @@ class PaperUNet(nn.Module):
 Net = Callable[..., nn.Module]
 
 
-def _ddpm(shape: tuple[int, ...], *, width: int | None, patch: None, outputs: int, num_classes: int | None) -> nn.Module:
+def _ddpm(
+    shape: tuple[int, ...], *, width: int | None, patch: None, outputs: int, num_classes: int | None
+) -> nn.Module:
     """Denoising Diffusion Probabilistic Models (Ho et al., 2020), appendix B: 35.7M parameters for 32x32 colours."""
     width = width or 128
     config = {"layers_per_block": 2, "dropout": 0.1, "downsample_padding": 0}

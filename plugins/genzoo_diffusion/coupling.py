@@ -85,13 +85,12 @@ def _cheapest(reduced: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _augment(cost: np.ndarray, prices: np.ndarray, column_of: np.ndarray, row_of: np.ndarray, start: int) -> None:
     """The shortest path from a free row to a free column in reduced costs; then the prices and the swaps along it."""
     distance, via = cost[start] + prices, np.full(len(cost), start)
-    passed: list[int] = []
-    while row_of[column := int(np.where(np.isin(np.arange(len(cost)), passed), np.inf, distance).argmin())] >= 0:
-        passed.append(column)
-        row = row_of[column]
+    passed = np.zeros(len(cost), dtype=bool)
+    while row_of[column := int(np.where(passed, np.inf, distance).argmin())] >= 0:
+        passed[column], row = True, row_of[column]
         through = distance[column] + (cost[row] + prices) - (cost[row, column] + prices[column])
-        via = np.where(through < distance, row, via)
-        distance = np.minimum(through, distance)
+        shorter = (through < distance) & ~passed
+        distance[shorter], via[shorter] = through[shorter], row
     prices[passed] += distance[column] - distance[passed]
     while column >= 0:
         row = via[column]

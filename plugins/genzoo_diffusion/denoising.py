@@ -125,7 +125,8 @@ class Denoising:
         return Noised.of(Steps.of(model.betas), x, t)
 
     def _weighting(self, model: Any) -> Weighting:
-        return self.weighting or getattr(model, "target", "noise")
+        own: Weighting = getattr(model, "target", "noise")
+        return self.weighting or own
 
     def _levels(self, model: Any) -> int | None:
         return self.levels if is_image(model.shape) else None

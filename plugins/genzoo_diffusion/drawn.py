@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam
+from torch.optim import Adam, Optimizer
 
 
 def evenly(n: int, device: torch.device) -> Tensor:
@@ -20,6 +20,6 @@ def normal_quantile(u: Tensor) -> Tensor:
     return torch.special.ndtri(u.double().clamp(min=2.0**-25)).to(u.dtype)
 
 
-def adam(model: nn.Module, lr: float) -> dict[str, Adam]:
+def adam(model: nn.Module, lr: float) -> dict[str, Optimizer]:
     """One Adam for the whole model."""
     return {"model": Adam(model.parameters(), lr=lr, fused=True)}

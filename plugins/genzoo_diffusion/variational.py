@@ -8,7 +8,7 @@ With x_0 as predicted from x_t in place of the data, step t of the reverse proce
 and so -log p(x) <= KL(q(x_{T-1} | x) || N(0, I)) + sum_t L_t.
 
 References: Denoising Diffusion Probabilistic Models (Ho et al., 2020), equations 5 to 8 and 13; Improved Denoising
-Diffusion Probabilistic Models (Nichol and Dhariwal, 2021), equation 15 for v = exp(w log beta + (1 - w) log beta-tilde).
+Diffusion Probabilistic Models (Nichol and Dhariwal, 2021), equation 15, for log v = w log beta + (1 - w) log beta~.
 """
 
 import math
@@ -48,6 +48,14 @@ class Steps:
     def signal_and_noise(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """sqrt(abar_t) and sqrt(1 - abar_t) of whole timesteps."""
         return self.abar[t].sqrt(), (1 - self.abar[t]).sqrt()
+
+    @property
+    def chances(self) -> Tensor:
+        """A distribution over all t, [T]: half uniform, half as what an error of the noise costs there."""
+        snr = self.abar / (1 - self.abar)
+        weight = torch.cat([snr.new_zeros(1), snr[:-1] / snr[1:] - 1])
+        weight[0] = weight[1:2].sum()  # the decoder's is of the order of the next step's
+        return 0.5 / len(snr) + 0.5 * weight / weight.sum()
 
     def prior(self, x: Tensor) -> Tensor:
         """KL(q(x_{T-1} | x) || N(0, I)), [n] nats."""

@@ -23,8 +23,10 @@ MOST = 100.0
 class ContrastiveDivergence:
     """Lower the energy of the data and raise it where Langevin walks have come to.
 
-    L = E_data[E(x)] - E_walk[E(x)] + a E[E(x)^2] / d^2, with d numbers in an example. Persistent walks go on from a
-    replay buffer, where ``restart`` of them begin anew; short runs begin anew every time.
+    L = sqrt(d) softplus(g / sqrt(d)) + a E[E(x)^2] / d, with the gap g = E_data[E(x)] - E_walk[E(x)] and d numbers in
+    an example. The slope of the first term is that of g, times a number between 0 and 1 that is small where g is far
+    below 0: where walks are much worse than data they have failed, and pushing on would only make energies steeper.
+    Persistent walks go on from a replay buffer, where ``restart`` of them begin anew; short runs begin anew each time.
 
     References: Training Products of Experts by Minimizing Contrastive Divergence (Hinton, 2002); Training Restricted
     Boltzmann Machines using Approximations to the Likelihood Gradient (Tieleman, 2008); Implicit Generation and
@@ -75,14 +77,9 @@ class ContrastiveDivergence:
         yield "model", self._loss(real, fake, x[0].numel())
 
     def _loss(self, real: Tensor, fake: Tensor, d: int) -> Tensor:
-        gap = real.mean() - fake.mean()
-        if not abs(gap.item()) < MOST * d:
-            raise FloatingPointError(
-                f"the energies of data and walks are {abs(gap.item()):.3g} nats apart, allowed are {MOST * d:.3g}"
-            )
-        patience = d**0.5  # the spread of an energy over its own samples is about sqrt(d / 2)
+        patience = d**0.5  # about the spread of an energy over its own samples, sqrt(d / 2)
         squares = (real.square() + fake.square()).mean() / d
-        return patience * F.softplus(gap / patience) + self.energy_penalty * squares
+        return patience * F.softplus(energy_gap(real, fake, d) / patience) + self.energy_penalty * squares
 
     def _noise(self, model: Any) -> float:
         if self.noise is not None:
@@ -112,3 +109,17 @@ class ContrastiveDivergence:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on with a saved replay buffer."""
         self.walks = Walks(**state) if state else None
+
+
+def energy_gap(real: Tensor, fake: Tensor, d: int) -> Tensor:
+    """The mean energy of data less that of walks, in nats, of examples of d numbers.
+
+    Raises:
+        FloatingPointError: the walks run away: the gap is more than 100 nats a number, or not finite.
+    """
+    gap = real.mean() - fake.mean()
+    size = gap.abs().item()
+    if not size < MOST * d:
+        told = f"the energies of data and walks are {size:.3g} nats apart, more than {MOST * d:.3g}"
+        raise FloatingPointError(f"{told}: the walks run away (a smaller Langevin step helps)")
+    return gap

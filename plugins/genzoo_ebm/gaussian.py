@@ -28,12 +28,12 @@ class Gaussian(nn.Module, Density, Encoder, Decoder):
     root: Tensor
     inverse: Tensor
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], *, independent: bool = False) -> None:
         super().__init__()
         self.shape = self.latent_shape = shape
         d = math.prod(shape)
         self.register_buffer("mean", torch.zeros(d))
-        self.full = is_image(shape) and d <= LARGEST
+        self.full = is_image(shape) and d <= LARGEST and not independent
         for name in ("root", "inverse"):
             self.register_buffer(name, torch.eye(d) if self.full else torch.ones(d))
 

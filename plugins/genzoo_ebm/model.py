@@ -17,8 +17,8 @@ class EBM(nn.Module, Energy):
 
     E(x) = -f(x) / T - log q(x), up to a constant. The Gaussian bounds the energy from below, so that no walk leaves
     for infinity; it is where walks start, and its spread is the scale of their steps and of their noise. ``base =
-    "none"`` leaves p proportional to exp(f(x) / T) alone, with walks from the same start. A conditional one has a
-    logit for each class, E(x, y) = -f_y(x) / T - log q(x), and without a label log sum_y exp over them.
+    "normal"`` is N(0, I), whatever the data. A conditional one has a logit for each class, E(x, y) = -f_y(x) / T - log
+    q(x), and without a label log sum_y exp(f_y(x)) in the place of f_y(x).
 
     References: Implicit Generation and Modeling with Energy-Based Models (Du and Mordatch, 2019); Learning
     Energy-Based Models by Diffusion Recovery Likelihood (Gao et al., 2021) and A Tale of Two Flows (Xie et al., 2022)
@@ -41,29 +41,30 @@ class EBM(nn.Module, Energy):
         shape: tuple[int, ...],
         *,
         width: PositiveInt | None = None,
-        base: Literal["gaussian", "none"] = "gaussian",
+        base: Literal["gaussian", "normal"] = "gaussian",
         temperature: PositiveFloat = 1.0,
         conditional: bool = False,
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.tilts, self.temperature = shape, base == "gaussian", temperature
-        self.step = 0.1 if is_image(shape) else 0.002
+        self.shape, self.fits, self.temperature = shape, base == "gaussian", temperature
+        self.step, self.candidates = (0.1, 1) if is_image(shape) else (0.002, 256)
         if conditional and num_classes is None:
             raise ValueError("conditional=True needs labelled data: these have no classes")
         if conditional:
             self.num_classes = num_classes
         self.net = trunk(shape, num_classes if conditional else 1, width or (64 if is_image(shape) else 128))
-        self.base = Gaussian(shape)
+        self.base = Gaussian(shape, independent=not self.fits)
 
     def initialize(self, x: Tensor) -> None:
-        """Fit q to a batch of data."""
-        self.base.fit(x)
+        """Fit q to a batch of data, unless it is N(0, I)."""
+        if self.fits:
+            self.base.fit(x)
 
     def energy(self, x: Tensor, *, labels: Tensor | None = None) -> Tensor:
         """E(x), or E(x, y), [n], in nats, up to a constant."""
         tilt = self._tilt(x, labels) / self.temperature
-        return 0.5 * self.base.encode(x).square().flatten(1).sum(1) - tilt if self.tilts else -tilt
+        return -self.log_start(x) - tilt
 
     def _tilt(self, x: Tensor, labels: Tensor | None) -> Tensor:
         logits = self.net(x).float()
@@ -81,6 +82,43 @@ class EBM(nn.Module, Energy):
         """Where a walk begins: x ~ q, [n, *shape]."""
         return self.base.draw(n, generator)
 
+    def log_start(self, x: Tensor) -> Tensor:
+        """log q(x), [n], up to a constant."""
+        return -0.5 * self.base.encode(x).square().flatten(1).sum(1)
+
     def spread(self, z: Tensor) -> Tensor:
         """White noise made as wide as the data in each direction, [n, *shape]."""
         return self.base.spread(z)
+
+
+class Potential(EBM):
+    """E(x) = V(x) / T with V a potential that carries N(0, I) to the data: an :class:`EBM` with the base N(0, I).
+
+    T is small, so that V alone says where to go; 300 Langevin steps pass time 1 of the flow -grad V.
+
+    Reference: Energy Matching: Unifying Flow Matching and Energy-Based Models for Generative Modeling (Balcerak et
+    al., 2025).
+
+    Args:
+        shape: Of one example.
+        width: Hidden units (points) or channels of the first stage (images).
+        temperature: T, at which exp(-V / T) is the density of the data.
+        conditional: Whether it is told of classes.
+        num_classes: How many there are.
+    """
+
+    trainer: ClassVar[str] = "energy-matching"
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: PositiveInt | None = None,
+        temperature: PositiveFloat = 0.01,
+        conditional: bool = False,
+        num_classes: int | None = None,
+    ) -> None:
+        super().__init__(
+            shape, width=width, base="normal", temperature=temperature, conditional=conditional, num_classes=num_classes
+        )
+        self.step, self.candidates = 2 * temperature / 300, 1

@@ -1,6 +1,7 @@
 """Walks along the gradient of an energy, and what a model says of its own."""
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -13,25 +14,32 @@ from genzoo.capabilities import as_score, supports
 class Walkable(Protocol):
     """A model that says where walks over it begin, how long their steps are, and how wide in each direction.
 
-    ``step`` is the step size of Langevin in the coordinates of ``spread``.
+    ``step`` is the step size of Langevin in the coordinates of ``spread``; first states have the density ``log_start``,
+    and each walk may choose among ``candidates`` of them.
     """
 
     step: float
+    candidates: int
 
     def start(self, n: int, generator: Generator) -> Tensor:
         """First states, [n, *shape]."""
+
+    def log_start(self, x: Tensor) -> Tensor:
+        """log q(x) of a first state, [n], up to a constant."""
 
     def spread(self, z: Tensor) -> Tensor:
         """A z of [n, *shape], with A symmetric: white noise made as wide as the data."""
 
 
-def walk(model: Any, x: Tensor, step: float, generator: Generator, *, temperature: float = 1.0) -> Iterator[Tensor]:
-    """Unadjusted Langevin steps without an end: x <- x + (e / 2) A A grad log p(x) + sqrt(e T) A N(0, I).
+def walk(
+    model: Any, x: Tensor, step: float, generator: Generator, temperatures: Iterable[float] = itertools.repeat(1.0)
+) -> Iterator[Tensor]:
+    """An unadjusted Langevin step at each temperature: x <- x + (e / 2) A A grad log p(x) + sqrt(e T) A N(0, I).
 
     A is the model's ``spread``, or the identity: the walk is that of u with x = A u, and as quick in every direction.
     """
     score, spread = as_score(model).score, spread_of(model)
-    while True:
+    for temperature in temperatures:
         noise = torch.randn(x.shape, generator=generator, device=x.device)
         drift = 0.5 * step**0.5 * spread(score(x))
         x = x + step**0.5 * spread(drift + temperature**0.5 * noise)
@@ -54,11 +62,28 @@ def step_size(asked: float | None, model: Any) -> float:
     return model.step if supports(model, (Walkable,)) else 0.01
 
 
+def own_candidates(model: Any) -> int:
+    """How many first states a walk may choose from: what the model says, or 1."""
+    return model.candidates if supports(model, (Walkable,)) else 1
+
+
 def first_states(model: Any, n: int, generator: Generator) -> Tensor:
     """The model's own start, or N(0, I)."""
     if supports(model, (Walkable,)):
         return model.start(n, generator)
     return torch.randn((n, *model.shape), generator=generator, device=generator.device)
+
+
+def log_start(model: Any, x: Tensor) -> Tensor:
+    """The logarithm of the density of first states, [n], up to a constant."""
+    if supports(model, (Walkable,)):
+        return model.log_start(x)
+    return -0.5 * x.square().flatten(1).sum(1)
+
+
+def temperature_of(model: Any) -> float:
+    """What the model calls its temperature, or 1."""
+    return getattr(model, "temperature", 1.0)
 
 
 def fork(device: torch.device) -> Generator:

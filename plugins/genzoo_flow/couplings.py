@@ -1,7 +1,7 @@
 """Couplings: half of the channels or coordinates pass, and steer an increasing function of the other half.
 
-References: Density Estimation Using Real NVP (Dinh et al., 2017), section 3.2; NICE (Dinh et al., 2015) for the additive
-one; Neural Spline Flows (Durkan et al., 2019) for splines.
+References: Density Estimation Using Real NVP (Dinh et al., 2017), section 3.2; NICE: Non-Linear Independent Components
+Estimation (Dinh et al., 2015) for the additive one; Neural Spline Flows (Durkan et al., 2019) for splines.
 """
 
 from collections.abc import Callable
@@ -99,6 +99,6 @@ class Coupling(Invertible):
         return torch.cat([a, self._steer(a, labels).inverse(b)], dim=1)
 
 
-def halves(channels: int) -> tuple[int, int]:
-    """How many pass and how many are steered."""
-    return channels - channels // 2, channels // 2
+def halves(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The shapes of what passes and of what is steered."""
+    return (shape[0] - shape[0] // 2, *shape[1:]), (shape[0] // 2, *shape[1:])

@@ -1,17 +1,18 @@
-"""Glow."""
+"""Glow, for points and for images of any size; also of a class."""
 
+from functools import partial
 from typing import Literal
 
 from pydantic import PositiveInt
+from torch import Tensor
 
 from genzoo.capabilities import Conditional, Given
 from genzoo.images import is_image
 from genzoo_flow.couplings import ADDITIVE, AFFINE, Coupling, Form, halves
 from genzoo_flow.layers import ActNorm, Invertible, Linear1x1
-from genzoo_flow.model import Alpha, Flow
-from genzoo_flow.multiscale import bijection
+from genzoo_flow.model import Flow
+from genzoo_flow.multiscale import Alpha, bijection
 from genzoo_flow.steering import prior, shallow
-from torch import Tensor
 
 FORMS: dict[str, Form] = {"affine": AFFINE, "additive": ADDITIVE}
 
@@ -19,23 +20,24 @@ FORMS: dict[str, Form] = {"affine": AFFINE, "additive": ADDITIVE}
 class Glow(Flow, Conditional):
     """A multi-scale flow: ActNorm, an invertible 1x1 convolution and a coupling, K times at each of L scales.
 
-    What leaves between two scales is normal with the mean and scale that a convolution of what stays says.
+    What leaves between two scales is normal with the mean and scale that a convolution of what stays says; that is one
+    more coupling. A flow of a class has an embedding of it in every net.
 
     Reference: Glow: Generative Flow with Invertible 1x1 Convolutions (Kingma and Dhariwal, 2018).
 
     Args:
         shape: Of one example.
         steps: K, at each scale.
-        scales: L, at most.
+        scales: L, or fewer where the sides cannot be halved as often.
         width: Hidden units or channels of each coupling's net.
         coupling: ``affine`` or ``additive``.
-        alpha: Of the logit: how far black and white are from minus and plus infinity.
-        conditional: Whether every net is told the class.
+        alpha: Of the logit that images pass: how near 0 and 1 black and white come; half a level by default.
+        conditional: Whether it is a flow of p(x | class).
         num_classes: Of the data.
-        levels: Grey levels of the data, which say how far dequantised images reach beyond [-1, 1].
+        levels: Grey levels of the data; 256 where they are not known.
 
     Raises:
-        ValueError: conditional, and the data has no classes.
+        ValueError: conditional on classes that the data does not have; data of one number.
     """
 
     def __init__(
@@ -46,25 +48,15 @@ class Glow(Flow, Conditional):
         scales: PositiveInt = 3,
         width: PositiveInt | None = None,
         coupling: Literal["affine", "additive"] = "affine",
-        alpha: Alpha = 0.05,
+        alpha: Alpha | None = None,
         conditional: bool = False,
         num_classes: int | None = None,
         levels: int | None = None,
     ) -> None:
         if conditional and num_classes is None:
-            raise ValueError("conditional is for data with classes, and this has none: leave it out")
-        classes, width, form = num_classes if conditional else None, width or (128 if is_image(shape) else 64), FORMS[coupling]
-
-        def layers(shape: tuple[int, ...]) -> list[Invertible]:
-            passing, steered = halves(shape[0])
-            flow: list[Invertible] = []
-            for _ in range(steps):
-                net = shallow((passing, *shape[1:]), steered * form.numbers, width, classes)
-                flow += [ActNorm(shape), Linear1x1(shape), Coupling(net, form)]
-            if is_image(shape):
-                flow.append(Coupling(prior((passing, *shape[1:]), steered * AFFINE.numbers, classes), AFFINE))
-            return flow
-
+            raise ValueError("conditional = True needs data with classes, and this has none: use conditional = False")
+        classes, width = num_classes if conditional else None, width or (128 if is_image(shape) else 64)
+        layers = partial(_steps, number=steps, form=FORMS[coupling], width=width, num_classes=classes)
         super().__init__(shape, bijection(shape, scales, alpha, levels, layers))
         if classes is not None:
             self.num_classes = classes
@@ -72,3 +64,14 @@ class Glow(Flow, Conditional):
     def given(self, labels: Tensor) -> Given:
         """The flow of p(x | labels)."""
         return Given(self, labels)
+
+
+def _steps(shape: tuple[int, ...], number: int, form: Form, width: int, num_classes: int | None) -> list[Invertible]:
+    steered = halves(shape)[1][0]
+    layers: list[Invertible] = []
+    for _ in range(number):
+        net = shallow(halves(shape)[0], steered * form.numbers, width, num_classes)
+        layers += [ActNorm(shape), Linear1x1(shape), Coupling(net, form)]
+    if is_image(shape):
+        layers.append(Coupling(prior(halves(shape)[0], steered * AFFINE.numbers, num_classes), AFFINE))
+    return layers

@@ -1,16 +1,13 @@
 """What makes a bijection a model."""
 
 import math
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from genzoo.capabilities import Decoder, Density, Encoder
 from genzoo_flow.layers import ActNorm, Invertible
-
-Alpha = Annotated[float, Field(gt=0, lt=0.5)]
 
 
 class Flow(nn.Module, Density, Encoder, Decoder):

@@ -1,22 +1,35 @@
 """Flows of images: pixels become channels, a few steps at that scale, half of the channels leave, and again."""
 
 from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import Field
 
 from genzoo.images import is_image
+from genzoo_flow.couplings import halves
 from genzoo_flow.layers import Chain, Flatten, Invertible, Logit, Split, Squeeze
 
+Alpha = Annotated[float, Field(gt=0, lt=0.5)]
+"""Of a :class:`Logit`."""
+
 Steps = Callable[[tuple[int, ...]], list[Invertible]]
-"""The layers of one scale, of its shape (channels, height, width) after the squeeze."""
+"""The layers of one scale, of its shape (channels, height, width) after the squeeze; or of points."""
 
 
-def bijection(shape: tuple[int, ...], scales: int, alpha: float, levels: int | None, steps: Steps) -> Chain:
-    """From data to a vector: of points, the steps alone; of images, a logit and then steps at each scale."""
-    if shape[0] * len(shape) < 2:
-        raise ValueError(f"shape {shape} has one number: a coupling needs two, of which one steers the other")
+def bijection(shape: tuple[int, ...], scales: int, alpha: float | None, levels: int | None, steps: Steps) -> Chain:
+    """From data to a vector: of points, the steps alone; of images, a logit and then steps at each scale.
+
+    Without ``alpha`` the logit's is half a level. Dequantised images reach half a level beyond [-1, 1].
+
+    Raises:
+        ValueError: data of one number.
+    """
+    if max(shape) < 2:
+        raise ValueError(f"data of shape {shape} has one number: a coupling needs two, one to steer the other")
     if not is_image(shape):
         return Chain(*steps(shape), Flatten(shape))
-    bound = 1 + 1 / (levels - 1) if levels else 1.5
-    return Chain(Logit(bound, alpha), multiscale(shape, scales, steps))
+    levels = levels or 256
+    return Chain(Logit(levels / (levels - 1), alpha or 1 / (2 * levels)), multiscale(shape, scales, steps))
 
 
 def multiscale(shape: tuple[int, ...], scales: int, steps: Steps) -> Chain:
@@ -33,10 +46,10 @@ def multiscale(shape: tuple[int, ...], scales: int, steps: Steps) -> Chain:
     layers = [Squeeze(rows, columns), *steps(shape)]
     if scales == 1 or shape[1] % 2 or shape[2] % 2:
         return Chain(*layers, Flatten(shape))
-    staying = (shape[0] - shape[0] // 2, *shape[1:])
-    return Chain(*layers, Split(shape, multiscale(staying, scales - 1, steps)))
+    staying, leaving = halves(shape)
+    return Chain(*layers, Split(leaving, multiscale(staying, scales - 1, steps)))
 
 
 def smallest_factor(side: int) -> int:
-    """The smallest factor of a side but 1, unless that is the side."""
+    """The smallest factor of a side but 1, which only 1 itself has."""
     return next((k for k in range(2, side + 1) if side % k == 0), 1)

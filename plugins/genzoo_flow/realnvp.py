@@ -1,6 +1,7 @@
 """RealNVP, for points and for images of any size."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from pydantic import PositiveInt
@@ -9,8 +10,8 @@ from torch import Tensor
 from genzoo.images import is_image
 from genzoo_flow.couplings import AFFINE, Coupling, halves
 from genzoo_flow.layers import ActNorm, Invertible, Permute
-from genzoo_flow.model import Alpha, Flow
-from genzoo_flow.multiscale import bijection
+from genzoo_flow.model import Flow
+from genzoo_flow.multiscale import Alpha, bijection
 from genzoo_flow.steering import residual
 
 
@@ -27,9 +28,12 @@ class RealNVP(Flow):
         couplings: At each scale.
         width: Hidden units or channels of each coupling's net.
         blocks: Residual blocks of each coupling's net (hidden layers, of points).
-        scales: At most.
-        alpha: Of the logit: how far black and white are from minus and plus infinity.
-        levels: Grey levels of the data, which say how far dequantised images reach beyond [-1, 1].
+        scales: At most; fewer where the sides cannot be halved as often.
+        alpha: Of the logit that images pass: how near 0 and 1 black and white come; half a level by default.
+        levels: Grey levels of the data; 256 where they are not known.
+
+    Raises:
+        ValueError: data of one number.
     """
 
     def __init__(
@@ -37,24 +41,24 @@ class RealNVP(Flow):
         shape: tuple[int, ...],
         *,
         couplings: PositiveInt | None = None,
-        width: PositiveInt | None = None,
+        width: PositiveInt = 64,
         blocks: PositiveInt = 1,
-        scales: PositiveInt = 2,
-        alpha: Alpha = 0.05,
+        scales: PositiveInt = 3,
+        alpha: Alpha | None = None,
         levels: int | None = None,
     ) -> None:
-        picture = is_image(shape)
-        couplings, width = couplings or (8 if picture else 12), width or 64
+        number = couplings or (8 if is_image(shape) else 12)
+        layers = partial(_couplings, number=number, width=width, blocks=blocks)
+        super().__init__(shape, bijection(shape, scales, alpha, levels, layers))
 
-        def steps(shape: tuple[int, ...]) -> list[Invertible]:
-            passing, steered = halves(shape[0])
-            layers: list[Invertible] = []
-            for order in orders(shape, couplings):
-                net = residual((passing, *shape[1:]), steered * AFFINE.numbers, width, blocks)
-                layers += [ActNorm(shape), Permute(order), Coupling(net, AFFINE), Permute(order.argsort())]
-            return [*layers, ActNorm(shape)]
 
-        super().__init__(shape, bijection(shape, scales, alpha, levels, steps))
+def _couplings(shape: tuple[int, ...], number: int, width: int, blocks: int) -> list[Invertible]:
+    passing, steered = halves(shape)
+    layers: list[Invertible] = []
+    for order in orders(shape, number):
+        net = residual(passing, steered[0] * AFFINE.numbers, width, blocks)
+        layers += [ActNorm(shape), Permute(order), Coupling(net, AFFINE), Permute(order.argsort())]
+    return [*layers, ActNorm(shape)]
 
 
 def orders(shape: tuple[int, ...], couplings: int) -> Iterator[Tensor]:

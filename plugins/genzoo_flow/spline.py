@@ -1,4 +1,4 @@
-"""A flow of spline couplings."""
+"""A flow of spline couplings, for points and for images of any size."""
 
 from functools import partial
 
@@ -8,8 +8,8 @@ from pydantic import PositiveFloat, PositiveInt
 from genzoo.images import is_image
 from genzoo_flow.couplings import Coupling, Form, halves
 from genzoo_flow.layers import ActNorm, Invertible, Linear1x1, Permute
-from genzoo_flow.model import Alpha, Flow
-from genzoo_flow.multiscale import bijection
+from genzoo_flow.model import Flow
+from genzoo_flow.multiscale import Alpha, bijection
 from genzoo_flow.splines import Spline
 from genzoo_flow.steering import residual
 
@@ -25,11 +25,14 @@ class SplineFlow(Flow):
         shape: Of one example.
         couplings: At each scale.
         width: Hidden units or channels of each coupling's net.
-        bins: Of each spline.
-        reach: Splines live on [-reach, reach] and are the identity beyond.
-        scales: At most.
-        alpha: Of the logit: how far black and white are from minus and plus infinity.
-        levels: Grey levels of the data, which say how far dequantised images reach beyond [-1, 1].
+        bins: Of each spline; 4 of images and 32 of points by default.
+        reach: A spline maps [-reach, reach] onto itself and is the identity beyond.
+        scales: At most; fewer where the sides cannot be halved as often.
+        alpha: Of the logit that images pass: how near 0 and 1 black and white come; half a level by default.
+        levels: Grey levels of the data; 256 where they are not known.
+
+    Raises:
+        ValueError: data of one number.
     """
 
     def __init__(
@@ -40,20 +43,20 @@ class SplineFlow(Flow):
         width: PositiveInt = 64,
         bins: PositiveInt | None = None,
         reach: PositiveFloat = 4.0,
-        scales: PositiveInt = 2,
-        alpha: Alpha = 0.05,
+        scales: PositiveInt = 3,
+        alpha: Alpha | None = None,
         levels: int | None = None,
     ) -> None:
-        bins = bins or (8 if is_image(shape) else 32)
+        bins = bins or (4 if is_image(shape) else 32)
         form = Form(3 * bins - 1, partial(Spline.of, reach=reach))
+        layers = partial(_couplings, number=couplings, form=form, width=width)
+        super().__init__(shape, bijection(shape, scales, alpha, levels, layers))
 
-        def steps(shape: tuple[int, ...]) -> list[Invertible]:
-            passing, steered = halves(shape[0])
-            layers: list[Invertible] = []
-            for _ in range(couplings):
-                net = residual((passing, *shape[1:]), steered * form.numbers, width, 1)
-                mix = [ActNorm(shape), Linear1x1(shape)] if is_image(shape) else [Permute(torch.arange(shape[0]).roll(1))]
-                layers += [*mix, Coupling(net, form)]
-            return layers
 
-        super().__init__(shape, bijection(shape, scales, alpha, levels, steps))
+def _couplings(shape: tuple[int, ...], number: int, form: Form, width: int) -> list[Invertible]:
+    passing, steered = halves(shape)
+    layers: list[Invertible] = []
+    for _ in range(number):
+        layers += [ActNorm(shape), Linear1x1(shape)] if is_image(shape) else [Permute(torch.arange(shape[0]).roll(1))]
+        layers.append(Coupling(residual(passing, steered[0] * form.numbers, width, 1), form))
+    return layers

@@ -3,8 +3,6 @@
 ``shape`` is that of what passes; ``fan_out`` the channels or coordinates that a net makes.
 """
 
-import math
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,7 +11,7 @@ from genzoo.nets import ClassEmbedding, FourierFeatures
 
 Shape = tuple[int, ...]
 
-GAIN = 0.1
+GAIN = 0.3
 
 
 class Steering(nn.Module):
@@ -87,5 +85,5 @@ def _conv(fan_in: int, fan_out: int, kernel: int) -> nn.Conv2d:
 
 
 def _norm(width: int) -> nn.GroupNorm:
-    """Eight groups, or one of a net so narrow that a group would hold too little to normalise."""
-    return nn.GroupNorm(math.gcd(8, width) if width >= 32 else 1, width)
+    """Of all that a net knows of an example: of one group, a fifth of the time that eight take with channels last."""
+    return nn.GroupNorm(1, width)

@@ -26,7 +26,7 @@ class MaximumLikelihood:
         levels: Grey levels of the data; None for continuous data.
     """
 
-    lr: PositiveFloat = 1e-3
+    lr: PositiveFloat = 2e-3
     label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
     levels: int | None = None
     needs: ClassVar[tuple[type, ...]] = (Density,)

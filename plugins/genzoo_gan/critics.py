@@ -21,27 +21,36 @@ def stages(shape: tuple[int, ...]) -> tuple[int, list[tuple[int, int]]]:
 class ResidualCritic(nn.Module):
     """Patches, residual blocks that halve the picture, one more, and the sum over all positions; scaled.
 
-    Every weight has spectral norm 1.
+    Every weight is wrapped: by default each has spectral norm 1.
 
     Reference: Spectral Normalization for Generative Adversarial Networks (Miyato et al., 2018), appendix B.4.
     """
 
-    def __init__(self, shape: tuple[int, ...], width: int, num_classes: int | None) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        num_classes: int | None,
+        *,
+        wrap: Wrap = spectral_norm,
+        gain: float = 10.0,
+    ) -> None:
         super().__init__()
+        self.gain = gain
         self.patch, sizes = stages(shape)
         channels = [width] + [3 * width // 2] * (len(sizes) - 1)
-        self.stem = spectral_norm(nn.Conv2d(shape[0] * self.patch**2, width, 3, padding=1))
+        self.stem = wrap(nn.Conv2d(shape[0] * self.patch**2, width, 3, padding=1))
         self.blocks = nn.Sequential(
-            *(CriticBlock(a, b, down=True) for a, b in itertools.pairwise(channels)),
-            CriticBlock(channels[-1], channels[-1], down=False),
+            *(CriticBlock(a, b, wrap, down=True) for a, b in itertools.pairwise(channels)),
+            CriticBlock(channels[-1], channels[-1], wrap, down=False),
         )
-        self.head = Projection(channels[-1], num_classes, spectral_norm)
+        self.head = Projection(channels[-1], num_classes, wrap)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         h, w = x.shape[2:]
         patches = F.pixel_unshuffle(F.pad(x, (0, -w % self.patch, 0, -h % self.patch)), self.patch)
         phi = F.leaky_relu(self.blocks(self.stem(patches)), 0.2).sum((2, 3))
-        return self.head(phi, labels).float()
+        return self.gain * self.head(phi, labels).float()
 
 
 class PointCritic(nn.Module):

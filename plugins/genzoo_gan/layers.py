@@ -5,7 +5,6 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 Wrap = Callable[[nn.Module], nn.Module]
 """A wrapper around every weighted layer: the identity, or spectral normalisation."""
@@ -79,23 +78,23 @@ class GeneratorBlock(nn.Module):
         self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
 
     def forward(self, h: Tensor, labels: Tensor | None) -> Tensor:
-        inner = self.conv1(F.relu(self.norm1(h, labels), inplace=True))
-        return self.conv2(F.relu(self.norm2(inner, labels), inplace=True)).add_(h)
+        inner = self.conv1(F.relu(self.norm1(h, labels)))
+        return h + self.conv2(F.relu(self.norm2(inner, labels)))
 
 
 class CriticBlock(nn.Module):
-    """skip(h) + conv(relu(conv(relu(h)))), spectrally normalised; ``down`` halves height and width, rounded up."""
+    """skip(h) + conv(relu(conv(relu(h)))); ``down`` halves height and width, rounded up."""
 
-    def __init__(self, fan_in: int, fan_out: int, *, down: bool) -> None:
+    def __init__(self, fan_in: int, fan_out: int, wrap: Wrap, *, down: bool) -> None:
         super().__init__()
-        self.conv1 = spectral_norm(nn.Conv2d(fan_in, fan_in, 3, padding=1))
-        self.conv2 = spectral_norm(nn.Conv2d(fan_in, fan_out, 3, padding=1, stride=2 if down else 1))
+        self.conv1 = wrap(nn.Conv2d(fan_in, fan_in, 3, padding=1))
+        self.conv2 = wrap(nn.Conv2d(fan_in, fan_out, 3, padding=1, stride=2 if down else 1))
         self.pool = nn.AvgPool2d(2, ceil_mode=True) if down else nn.Identity()
-        self.skip = nn.Identity() if fan_in == fan_out else spectral_norm(nn.Conv2d(fan_in, fan_out, 1))
+        self.skip = nn.Identity() if fan_in == fan_out else wrap(nn.Conv2d(fan_in, fan_out, 1))
 
     def forward(self, h: Tensor) -> Tensor:
-        inner = F.leaky_relu(self.conv1(F.leaky_relu(h, 0.2)), 0.2, inplace=True)
-        return self.conv2(inner).add_(self.skip(self.pool(h)))
+        inner = self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(h, 0.2)), 0.2))
+        return self.skip(self.pool(h)) + inner
 
 
 class Projection(nn.Module):

@@ -23,7 +23,7 @@ class SNGAN(Players):
         latent: Dimensions of z.
         width: Hidden units (points) or channels of the generator's largest stage (images).
         critic_width: The same of the critic.
-        lipschitz: The constant of the critic of points; the layers alone shrink too much for logits that say anything.
+        lipschitz: What the critic's logits are multiplied by; its layers shrink too much for them to say anything.
         num_classes: Of the data.
         conditional: Whether it models p(x | class).
     """
@@ -45,7 +45,7 @@ class SNGAN(Players):
         critic: nn.Module
         if picture:
             generator = ResidualGenerator(latent, shape, width, told)
-            critic = ResidualCritic(shape, critic_width or width, told)
+            critic = ResidualCritic(shape, critic_width or width, told, gain=lipschitz)
         else:
             generator = PointGenerator(latent, shape[0], width, told)
             critic = PointCritic(shape[0], critic_width or width, told, wrap=spectral_norm, gain=lipschitz)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -18,6 +18,9 @@ from genzoo_gan.augment import Augmentation, draw
 from genzoo_gan.critics import PointCritic, ResidualCritic
 from genzoo_gan.objectives import OBJECTIVES
 from genzoo_gan.penalties import gradient_penalty, r1
+
+
+Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
 @runtime_checkable
@@ -67,9 +70,11 @@ def frozen(module: nn.Module) -> Iterator[None]:
     trained = [p for p in module.parameters() if p.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
-    yield
-    for parameter in trained:
-        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +103,7 @@ class Adversarial:
     objective: Literal["non-saturating", "hinge", "wasserstein"] = "hinge"
     lr: PositiveFloat = 1e-3
     critic_lr: PositiveFloat = 1e-3
-    betas: tuple[NonNegativeFloat, NonNegativeFloat] = (0.0, 0.9)
+    betas: tuple[Momentum, Momentum] = (0.0, 0.9)
     critic_steps: PositiveInt = 1
     gradient_penalty: NonNegativeFloat | None = None
     r1: NonNegativeFloat = 0.0

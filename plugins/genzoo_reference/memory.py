@@ -30,8 +30,8 @@ def leave_one_out(x: Tensor, *, blur: float = 0.0, tolerance: float = 1e-5, most
     """The bandwidth h that makes prod_i p_{-i}(x_i) largest, of examples x [n, d].
 
     p_{-i} is the kernel density of all examples but i and its copies. EM: with the share r_ij of kernel j in x_i,
-    h^2 = sum_ij r_ij |x_i - x_j|^2 / (n d), again and again; the likelihood never falls. At most 1,000 examples are left
-    out, the kernels are those of all. ``blur`` is the variance of what dequantises each coordinate.
+    h^2 = sum_ij r_ij |x_i - x_j|^2 / (n d), again and again; the likelihood never falls. At most 1,000 examples are
+    left out, the kernels are those of all. ``blur`` is the variance of what dequantises each coordinate.
 
     Reference: On the Choice of Smoothing Parameters for Parzen Estimators of Probability Density Functions (Duin,
     1976).

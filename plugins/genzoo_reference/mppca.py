@@ -65,6 +65,7 @@ class MPPCA(nn.Module, Density, Decoder):
 
     trainer: ClassVar[str] = "closed-form"
     fitted: Tensor
+    started: Tensor
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class MPPCA(nn.Module, Density, Decoder):
     ) -> None:
         super().__init__()
         picture, d = is_image(shape), math.prod(shape)
-        k, q = components or (50 if picture else 32), min(10, d - 1) if factors is None else factors
+        k, q = components or (50 if picture else 64), min(10, d - 1) if factors is None else factors
         if q >= d:
             raise ValueError(f"factors={q} of data of {d} dimensions: allowed are 0 to {d - 1}")
         self.shape, self.latent_shape, self.sampler = shape, (1 + q,), "decode" if picture else "ancestral"

@@ -15,7 +15,7 @@ from genzoo.images import is_image
 from genzoo.nets import halvings
 from genzoo_vae.likelihood import draw_observation, log_observation, normal_kl
 from genzoo_vae.protocols import required_classes
-from genzoo_vae.top_down import BottomUp, Grow, Level, Posterior, Stage, TopDown, conv
+from genzoo_vae.top_down import BottomUp, Level, NoiseAt, Posterior, Stage, TopDown, zero_conv
 
 ROWS_AT_ONCE = 2048
 
@@ -83,8 +83,8 @@ class VDVAE(nn.Module, Encoder, Decoder, LowerBound, ImportanceWeighted, Conditi
         sizes = resolutions((-(-height // self.patch), -(-breadth // self.patch)))
         width = width or (64 if picture else 128)
         widths = [width, *[widen * width] * (len(sizes) - 1)]
-        depths = _one_each(sizes, depths, _depths(sizes), "depths")
-        latents = _one_each(sizes, latents, _latents(sizes), "latents")
+        depths = _one_each(sizes, depths, _default_depths(sizes), "depths")
+        latents = _one_each(sizes, latents, _default_latents(sizes), "latents")
         if not any(latents):
             raise ValueError(f"latents is {latents}: at least one resolution needs a latent")
         plan = list(map(Level, sizes, widths, depths, latents))
@@ -97,12 +97,14 @@ class VDVAE(nn.Module, Encoder, Decoder, LowerBound, ImportanceWeighted, Conditi
         self.encoder = BottomUp(pixels, plan, encoder_depth, bottleneck)
         down = plan[::-1]
         self.top = nn.Parameter(torch.zeros(1, down[0].width, 1, 1))
-        self.stages = nn.ModuleList(Stage(level, num_classes, bottleneck, gain) for level in down)
-        self.grow = nn.ModuleList(Grow(a, b) for a, b in itertools.pairwise(down))
-        self.head = nn.Sequential(nn.SiLU(), conv(plan[0].width, 2 * pixels, plan[0].size, gain=0.0))
-        with torch.no_grad():
-            self.head[1].bias[pixels:] = -1.0  # type: ignore[index, union-attr]
-        self.shapes = [block.shape for stage in self.stages for block in stage.blocks]  # type: ignore[union-attr]
+        self.stages = nn.ModuleList(
+            Stage(level, finer, num_classes, bottleneck, gain) for level, finer in itertools.zip_longest(down, down[1:])
+        )
+        head = zero_conv(plan[0].width, 2 * pixels, plan[0].size)
+        nn.init.constant_(head.bias[pixels:], -1.0)  # type: ignore[index]
+        self.head = nn.Sequential(nn.SiLU(), head)
+        self.blocks = [(i, level) for i, level in enumerate(down) for _ in range(level.depth) if level.latent]
+        self.shapes = [(level.latent, *level.size) for _, level in self.blocks]
         self.latent_shape = (sum(map(math.prod, self.shapes)),)
 
     def given(self, labels: Tensor) -> Given:
@@ -160,7 +162,7 @@ class VDVAE(nn.Module, Encoder, Decoder, LowerBound, ImportanceWeighted, Conditi
     ) -> tuple[Observed, list[Posterior]]:
         """p(x | z), and the posterior of every layer, with the noise that ``choose(mean, log_std)`` makes of it."""
         posteriors: list[Posterior] = []
-        per_block = (one for one, stage in zip(seen, self.stages, strict=True) for _ in stage.blocks)  # type: ignore
+        per_block = (seen[i] for i, _ in self.blocks)
 
         def noise_at(block: TopDown, h: Tensor) -> Tensor:
             mean, log_std = block.infer(h, next(per_block))
@@ -173,13 +175,10 @@ class VDVAE(nn.Module, Encoder, Decoder, LowerBound, ImportanceWeighted, Conditi
         parts: Iterator[Tensor] = iter(z.split([math.prod(shape) for shape in self.shapes], dim=1))
         return self._walk(len(z), labels, lambda block, h: next(parts).unflatten(1, block.shape))
 
-    def _walk(self, n: int, labels: Tensor | None, noise_at: Callable[[TopDown, Tensor], Tensor]) -> Observed:
+    def _walk(self, n: int, labels: Tensor | None, noise_at: NoiseAt) -> Observed:
         h = self.top.expand(n, -1, -1, -1)
-        for stage, grow in itertools.zip_longest(self.stages, self.grow):
-            h = stage.shift(h, labels)
-            for block in stage.blocks:
-                h = block(h, noise_at(block, h))
-            h = stage.refine(h) if grow is None else grow(stage.refine(h))
+        for stage in self.stages:
+            h = stage(h, labels, noise_at)
         return self._head(h)
 
     def _head(self, h: Tensor) -> Observed:
@@ -199,12 +198,12 @@ def _repeat(x: Tensor, k: int) -> Tensor:
     return x.repeat(k, *[1] * (x.dim() - 1))
 
 
-def _depths(sizes: list[tuple[int, int]]) -> tuple[int, ...]:
-    return (2, 3, 3, 3, 3, 3, 3, 3)[: len(sizes) - 1] + (2,) if len(sizes) > 1 else (4,)
+def _default_depths(sizes: list[tuple[int, int]]) -> tuple[int, ...]:
+    return (*([2] * (len(sizes) - 1)), 5) if len(sizes) > 1 else (4,)
 
 
-def _latents(sizes: list[tuple[int, int]]) -> tuple[int, ...]:
-    return tuple(min(16, 4 * 2**i) for i in range(len(sizes) - 1)) + (32,) if len(sizes) > 1 else (2,)
+def _default_latents(sizes: list[tuple[int, int]]) -> tuple[int, ...]:
+    return (*(min(16, 4 * 2**i) for i in range(len(sizes) - 1)), 32) if len(sizes) > 1 else (2,)
 
 
 def _one_each(

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-MIN_LOG_SCALE = -7.0
+MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 5.0
+"""Outside, a level has no mass in float32, or all of it."""
 
 
 def log_logistic_mass(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:
@@ -36,7 +37,7 @@ def normal_kl(mean: Tensor, log_std: Tensor) -> Tensor:
 
 def log_observation(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int | None) -> Tensor:
     """log p(x | z), [n] nats: discretised logistics of that many levels, or normal densities where there are none."""
-    log_scale = log_scale.clamp(min=MIN_LOG_SCALE)
+    log_scale = log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE)
     if levels is None:
         return log_normal(x, mean, log_scale).flatten(1).sum(1)
     return log_logistic_mass(x, mean, log_scale, levels).flatten(1).sum(1)
@@ -48,4 +49,4 @@ def draw_observation(mean: Tensor, log_scale: Tensor, levels: int | None, genera
         noise = torch.randn(mean.shape, generator=generator, device=mean.device)
     else:
         noise = torch.rand(mean.shape, generator=generator, device=mean.device).logit(1e-6)
-    return mean + log_scale.clamp(min=MIN_LOG_SCALE).exp() * noise
+    return mean + log_scale.clamp(MIN_LOG_SCALE, MAX_LOG_SCALE).exp() * noise

@@ -1,11 +1,14 @@
 """The two halves of a hierarchical variational autoencoder: up the resolutions, and down again with latents."""
 
+import itertools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from genzoo.nets import ClassEmbedding
 
@@ -19,14 +22,34 @@ class Level(NamedTuple):
     latent: int
 
 
-def conv(fan_in: int, fan_out: int, size: tuple[int, int], kernel: int = 3, gain: float = 1.0) -> nn.Conv2d:
-    """A convolution that keeps the size (of one pixel: without a neighbourhood), its weights at He's scale."""
-    kernel = kernel if max(size) > 2 else 1
-    layer = nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+def normed(layer: nn.Module, gain: float = 1.0) -> nn.Module:
+    """The layer with the weights of each output normalised to a learned length, sqrt(2) times ``gain`` at first.
+
+    So no activation grows without bound, at the cost of a few weights where a normalisation of activations would cost
+    more than the convolution. Reference: Weight Normalization (Salimans and Kingma, 2016).
+    """
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[arg-type]
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-    with torch.no_grad():
-        layer.weight.mul_(gain)
+    layer = weight_norm(layer)
+    nn.init.constant_(layer.parametrizations.weight.original0, math.sqrt(2) * gain)  # type: ignore[arg-type, union-attr]
+    return layer
+
+
+def _plain(fan_in: int, fan_out: int, size: tuple[int, int], kernel: int) -> nn.Conv2d:
+    kernel = kernel if max(size) > 2 else 1
+    return nn.Conv2d(fan_in, fan_out, kernel, padding=kernel // 2)
+
+
+def conv(fan_in: int, fan_out: int, size: tuple[int, int], kernel: int = 3, gain: float = 1.0) -> nn.Module:
+    """A normalised convolution that keeps the size; of one or two pixels, without a neighbourhood."""
+    return normed(_plain(fan_in, fan_out, size, kernel), gain)
+
+
+def zero_conv(fan_in: int, fan_out: int, size: tuple[int, int]) -> nn.Conv2d:
+    """A convolution that starts at zero, not normalised: a length that is learned from zero grows too slowly."""
+    layer = _plain(fan_in, fan_out, size, 3)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
 
 
@@ -70,7 +93,7 @@ class TopDown(nn.Module):
     def __init__(self, level: Level, bottleneck: float | None, gain: float) -> None:
         super().__init__()
         self.shape = (level.latent, *level.size)
-        self.prior = nn.Sequential(nn.SiLU(), conv(level.width, 2 * level.latent, level.size, gain=0.0))
+        self.prior = nn.Sequential(nn.SiLU(), zero_conv(level.width, 2 * level.latent, level.size))
         self.posterior = branch(level.width, 2 * level.latent, level.size, bottleneck, 0.0)
         self.enter = conv(level.latent, level.width, level.size, 1, gain)
         self.net = Residual(level, bottleneck, gain)
@@ -104,20 +127,28 @@ class Grow(nn.Module):
         return h.contiguous(memory_format=torch.channels_last) + self.bias.to(h.dtype)
 
 
+NoiseAt = Callable[[TopDown, Tensor], Tensor]
+"""The noise [n, *block.shape] that a block is given where h has come to."""
+
+
 class Stage(nn.Module):
-    """The blocks of one resolution: with latents, or (``refine``) without; all shifted by the class."""
+    """The blocks of one resolution, with latents or without, shifted by the class; then on to the next resolution."""
 
-    def __init__(self, level: Level, num_classes: int | None, bottleneck: float | None, gain: float) -> None:
+    def __init__(
+        self, level: Level, finer: Level | None, num_classes: int | None, bottleneck: float | None, gain: float
+    ) -> None:
         super().__init__()
-        stochastic = level.depth if level.latent else 0
         self.embed_class = ClassEmbedding(num_classes, level.width)
-        self.blocks = nn.ModuleList(TopDown(level, bottleneck, gain) for _ in range(stochastic))
-        self.refine = nn.Sequential(*(Residual(level, bottleneck, gain) for _ in range(level.depth - stochastic)))
+        block = TopDown if level.latent else Residual
+        self.blocks = nn.ModuleList(block(level, bottleneck, gain) for _ in range(level.depth))
+        self.grow = Grow(level, finer) if finer else nn.Identity()
 
-    def shift(self, h: Tensor, labels: Tensor | None) -> Tensor:
-        """h plus the vector of the class."""
+    def forward(self, h: Tensor, labels: Tensor | None, noise_at: NoiseAt) -> Tensor:
         vector = self.embed_class(labels, h)
-        return h + vector[:, :, None, None].to(h.dtype) if vector.dim() else h
+        h = h + vector[:, :, None, None].to(h.dtype) if vector.dim() else h
+        for block in self.blocks:
+            h = block(h, noise_at(block, h)) if isinstance(block, TopDown) else block(h)
+        return self.grow(h)
 
 
 class BottomUp(nn.Module):
@@ -131,14 +162,16 @@ class BottomUp(nn.Module):
             nn.Sequential(*(Residual(level, bottleneck, gain) for _ in range(depth))) for level in levels
         )
         self.shrink = nn.ModuleList(
-            nn.Conv2d(fine.width, coarse.width, fine.size)
-            if coarse.size == (1, 1)
-            else nn.Conv2d(fine.width, coarse.width, 3, stride=2, padding=1)
-            for fine, coarse in zip(levels, levels[1:], strict=False)
+            normed(
+                nn.Conv2d(fine.width, coarse.width, fine.size)
+                if coarse.size == (1, 1)
+                else nn.Conv2d(fine.width, coarse.width, 3, stride=2, padding=1)
+            )
+            for fine, coarse in itertools.pairwise(levels)
         )
 
     def forward(self, patches: Tensor) -> list[Tensor]:
         seen = [self.stages[0](self.stem(patches))]
-        for shrink, stage in zip(self.shrink, self.stages[1:], strict=False):  # type: ignore[arg-type]
+        for shrink, stage in zip(self.shrink, self.stages[1:], strict=False):
             seen.append(stage(shrink(F.silu(seen[-1]))))
         return seen

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
@@ -51,7 +51,7 @@ class ELBO:
         """One AdamW for the whole model."""
         return _adamw(model, self.lr, self.weight_decay)
 
-    def losses(self, model: LowerBound, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch."""
         batch = next(batches)
         model = labelled(model, batch.y)

@@ -1,0 +1,128 @@
+"""Samplers of a discrete noise process, by diffusers' schedulers: ``ddpm`` and ``ddim``."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Generator, Tensor
+
+from genzoo.capabilities import LearnedVariance, NoisePredictor, supports
+from genzoo.images import is_image
+
+Told = Callable[[Tensor, Tensor], Tensor]
+"""What a scheduler is given, of x_t and t: the noise, and beside it what else it wants."""
+
+
+def normal(model: Any, n: int, generator: Generator) -> Tensor:
+    """N(0, I), [n, *shape]."""
+    return torch.randn((n, *model.shape), generator=generator, device=generator.device)
+
+
+@dataclass(frozen=True)
+class Respaced:
+    """The noise process restricted to ``num_steps`` of its T timesteps, evenly spaced, the noisiest among them.
+
+    beta'_i = 1 - abar_{tau_i} / abar_{tau_{i-1}}: a process of its own, on which diffusers' schedulers take every step,
+    so that any number of steps is exact (on the whole process their stride is T // num_steps, rounded down).
+
+    Reference: Improved Denoising Diffusion Probabilistic Models (Nichol and Dhariwal, 2021), section 4.
+    """
+
+    timesteps: Tensor
+    abar: Tensor
+
+    @classmethod
+    def of(cls, model: Any, num_steps: int) -> "Respaced":
+        """At most T steps of the model's process."""
+        abar = torch.cumprod(1 - model.betas.detach().cpu().double(), 0)
+        n = min(num_steps, len(abar))
+        timesteps = (torch.arange(1, n + 1) * len(abar) / n).round().long() - 1
+        return cls(timesteps, abar[timesteps])
+
+    def config(self, clip: bool) -> dict[str, Any]:
+        """What diffusers' schedulers are made with."""
+        before = torch.cat([torch.ones(1, dtype=torch.float64), self.abar[:-1]])
+        betas = (1 - self.abar / before).float().numpy()
+        return {"trained_betas": betas, "num_train_timesteps": len(betas), "clip_sample": clip}
+
+    def states(self, scheduler: Any, told: Told, x: Tensor, generator: Generator, **eta: float) -> Iterator[Tensor]:
+        """The states of a scheduler of this process, from noise to data."""
+        scheduler.set_timesteps(len(self.timesteps))
+        for i in scheduler.timesteps:
+            output = told(x, self.timesteps[i].to(x.device))
+            x = scheduler.step(output, i, x, generator=generator, **eta).prev_sample
+            yield x
+
+
+@dataclass(frozen=True, kw_only=True)
+class DDPMSampler:
+    """Ancestral sampling: x_{t-1} ~ N(mu(x_t, eps), v_t), by diffusers' DDPMScheduler.
+
+    v_t is beta_t, or exp(w log beta_t + (1 - w) log beta-tilde_t) of a model that has learned w. Images are clipped to
+    [-1, 1] where x_0 is predicted; points are not.
+
+    References: Denoising Diffusion Probabilistic Models (Ho et al., 2020), algorithm 2; Improved Denoising Diffusion
+    Probabilistic Models (Nichol and Dhariwal, 2021), equation 15.
+
+    Args:
+        num_steps: Network calls; at most the model's number of timesteps.
+    """
+
+    num_steps: PositiveInt = 1000
+    needs: ClassVar[tuple[type, ...]] = (NoisePredictor,)
+    low_precision: ClassVar[bool] = True
+
+    def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
+        """x_{T-1}, ..., x_0."""
+        from diffusers import DDPMScheduler
+
+        learned, process = supports(model, (LearnedVariance,)), Respaced.of(model, self.num_steps)
+        variance_type = "learned_range" if learned else "fixed_large"
+        scheduler = DDPMScheduler(**process.config(is_image(model.shape)), variance_type=variance_type)
+        told = _with_variance(model) if learned else model.predict
+        yield from process.states(scheduler, told, normal(model, n, generator), generator)
+
+
+def _with_variance(model: LearnedVariance) -> Told:
+    """The noise and 2 w - 1, one after the other."""
+
+    def told(x_t: Tensor, t: Tensor) -> Tensor:
+        noise, width = model.predict_with_variance(x_t, t)
+        return torch.cat([noise, 2 * width - 1], dim=1)
+
+    return told
+
+
+@dataclass(frozen=True, kw_only=True)
+class DDIMSampler:
+    """The deterministic (eta = 0) or partly random walk over a subset of the timesteps, by diffusers' DDIMScheduler.
+
+    Reference: Denoising Diffusion Implicit Models (Song et al., 2021), equation 12.
+
+    Args:
+        num_steps: Network calls; at most the model's number of timesteps.
+        eta: Share of DDPM's noise.
+    """
+
+    num_steps: PositiveInt = 50
+    eta: Annotated[float, Field(ge=0, le=1)] = 0.0
+    needs: ClassVar[tuple[type, ...]] = (NoisePredictor,)
+    low_precision: ClassVar[bool] = True
+
+    def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
+        """The visited states, from noisy to clean."""
+        from diffusers import DDIMScheduler
+
+        process = Respaced.of(model, self.num_steps)
+        scheduler = DDIMScheduler(**process.config(is_image(model.shape)))
+        yield from process.states(scheduler, model.predict, normal(model, n, generator), generator, eta=self.eta)
+
+    def expected_std(self, model: Any, std: float) -> float:
+        """Of what N(mean, std^2) becomes at eta = 0: each step multiplies the state by a number."""
+        abar, v, scale = [1.0, *Respaced.of(model, self.num_steps).abar.tolist()], std**2, 1.0
+        for b, a in reversed(list(itertools.pairwise(abar))):
+            scale *= (b**0.5 * a**0.5 * v + (1 - b) ** 0.5 * (1 - a) ** 0.5) / (a * v + 1 - a)
+        return scale

@@ -1,0 +1,256 @@
+"""Trained models as options: of a finished run, or of a training that comes first and is shared."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conditional import Fit, Normal, conditional_zoo
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+from small import config, names
+
+from genzoo.capabilities import Density, Energy
+from genzoo.config import SampleConfig, TrainConfig
+from genzoo.data import load
+from genzoo.drawing import prepare_drawing
+from genzoo.errors import GenZooError, InvalidConfig, InvalidOption, MissingCapability, RunError, UnknownName
+from genzoo.jobs import Job, execute, prepare
+from genzoo.listing import description
+from genzoo.run import Run
+from genzoo.trained import CONFIG, COST, WEIGHTS
+from genzoo.training import Upkeep
+
+ZOO = conditional_zoo()
+NESTED = {"model": "normal", "set": {"log_std": 1.0}, "budget": "5steps", "batch_size": 8}
+
+
+def normal(reference: Any = None, **changes: Any) -> TrainConfig:
+    options = {} if reference is None else {"trainer_options": {"reference": reference}}
+    return config(**{"model": "normal", "data": "8gaussians", "batch_size": 8, **options, **changes})
+
+
+def trained(asked: TrainConfig, out: Path) -> Run:
+    job = prepare(ZOO, asked)
+    execute(job, out / job.id, Upkeep(resume=True))
+    run = Run.open(out / job.id)
+    run.zoo = ZOO
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(normal(), tmp_path_factory.mktemp("first")).folder
+
+
+def reference_of(job: Job) -> Normal:
+    assert isinstance(job.trainer, Fit) and isinstance(job.trainer.reference, Normal)
+    return job.trainer.reference
+
+
+def refused(kind: type[GenZooError], asked: TrainConfig) -> str:
+    with pytest.raises(kind) as caught:
+        prepare(ZOO, asked)
+    assert caught.value.status == 2 and "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# Of a finished run
+
+
+def test_the_factory_receives_the_trained_model_itself(finished: Path) -> None:
+    model = reference_of(prepare(ZOO, normal(f"run:{finished}")))
+    weights = load_file(finished / WEIGHTS)
+    assert torch.equal(model.mean, weights["mean"]) and weights["mean"].abs().sum() > 0
+    assert not model.training and not any(p.requires_grad for p in model.parameters())
+
+
+def test_the_id_follows_the_weights_and_not_the_folder(finished: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(finished, tmp_path / "elsewhere"))
+    same, there = prepare(ZOO, normal(f"run:{finished}")), prepare(ZOO, normal(f"run:{copy}"))
+    assert same.id == there.id != prepare(ZOO, normal()).id
+    other = trained(normal(seed=1), tmp_path)
+    shutil.copy(other.folder / WEIGHTS, copy / WEIGHTS)
+    assert prepare(ZOO, normal(f"run:{copy}")).id != same.id
+
+
+def test_the_configuration_keeps_what_was_asked(finished: Path, tmp_path: Path) -> None:
+    run = trained(normal(f"run:{finished}"), tmp_path)
+    kept: Any = OmegaConf.to_container(OmegaConf.load(run.folder / CONFIG))
+    assert kept["config"]["trainer_options"]["reference"] == f"run:{finished}"
+    assert names(tmp_path) == [run.id] and run.sample(3).shape == (3, 2)
+
+
+# Of a training that comes first
+
+
+def test_a_nested_training_comes_first_and_is_shared(tmp_path: Path) -> None:
+    asked = normal(NESTED)
+    job = prepare(ZOO, asked)
+    assert reference_of(job).mean.abs().sum() == 0  # nothing is trained before the work begins
+    first = trained(asked, tmp_path)
+    (nested,) = {*names(tmp_path)} - {first.id}
+    told = Run.open(tmp_path / nested)
+    assert told.config.data == "8gaussians" and str(told.config.budget) == "5steps" and told.config.batch_size == 8
+    before = (tmp_path / nested / WEIGHTS).stat().st_mtime_ns
+    second = trained(normal(NESTED, trainer_options={"reference": NESTED, "lr": 0.5}), tmp_path)
+    assert len(names(tmp_path)) == 3 and second.id != first.id
+    assert (tmp_path / nested / WEIGHTS).stat().st_mtime_ns == before
+
+
+def test_it_is_the_trained_model_that_trains_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+    losses = Fit.losses
+
+    def watched(self: Fit, model: Any, batches: Any) -> Any:
+        if self.reference is not None:
+            seen.append(self.reference.mean.clone())  # type: ignore[attr-defined]
+        return losses(self, model, batches)
+
+    monkeypatch.setattr(Fit, "losses", watched)
+    run = trained(normal(NESTED), tmp_path)
+    (nested,) = {*names(tmp_path)} - {run.id}
+    weights = load_file(tmp_path / nested / WEIGHTS)
+    assert all(torch.equal(mean, weights["mean"]) for mean in seen) and len(seen) == 20
+    assert weights["mean"].abs().sum() > 0
+
+
+def test_the_id_follows_the_nested_configuration_with_its_defaults_filled_in() -> None:
+    spelt = {**NESTED, "trainer": "fit", "trainer_set": {"lr": 1e-2}}
+    assert prepare(ZOO, normal(NESTED)).id == prepare(ZOO, normal(spelt)).id
+    others = [{**NESTED, "budget": "6steps"}, {**NESTED, "set": {}}, {**NESTED, "batch_size": 16}]
+    ids = {prepare(ZOO, normal(other)).id for other in others}
+    assert len({*ids, prepare(ZOO, normal(NESTED)).id, prepare(ZOO, normal()).id}) == 5
+
+
+def test_data_and_seed_are_those_of_what_needs_it() -> None:
+    (one, other) = (prepare(ZOO, normal(NESTED, seed=seed)).references["reference"].identity for seed in (0, 1))
+    assert one != other
+
+
+def test_a_nested_training_may_need_another(tmp_path: Path) -> None:
+    run = trained(normal({**NESTED, "trainer_set": {"reference": NESTED}}), tmp_path)
+    assert len(names(tmp_path)) == 3
+    (part,) = run.cost["references"].values()
+    assert part["seconds"] > 0
+
+
+def test_what_it_took_is_listed_and_added(finished: Path, tmp_path: Path) -> None:
+    run = trained(normal(f"run:{finished}"), tmp_path)
+    record = run.score(SampleConfig(num_samples=300))
+    first, own = (json.loads((folder / COST).read_text()) for folder in (finished, run.folder))
+    assert record.training is not None and record.training.references is not None
+    part = record.training.references["reference"]
+    assert (part.model, part.seconds, part.parameters) == ("normal", first["seconds"], 3)
+    assert record.training.seconds == own["seconds"] + first["seconds"]
+    assert trained(normal(), tmp_path).score(SampleConfig(num_samples=300)).training.references is None  # type: ignore[union-attr]
+
+
+# Refused before any work
+
+
+def test_a_folder_that_is_no_finished_run_is_refused(finished: Path, tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere"
+    assert refused(RunError, normal(f"run:{nowhere}")).startswith(f"{nowhere} is not a run, it has no {CONFIG}")
+    half = Path(shutil.copytree(finished, tmp_path / "half"))
+    (half / WEIGHTS).unlink()
+    assert refused(RunError, normal(f"run:{half}")).startswith(f"{half} is half written, it has no {WEIGHTS}")
+
+
+def test_a_run_of_another_shape_is_refused(finished: Path) -> None:
+    told = refused(InvalidConfig, normal(f"run:{finished}", data="digits"))
+    assert told == f"fit: reference: {finished} is of examples (2,), digits has (1, 8, 8)"
+
+
+def test_a_run_of_other_data_of_the_shape_is_taken(finished: Path) -> None:
+    assert reference_of(prepare(ZOO, normal(f"run:{finished}", data="spirals"))).shape == (2,)
+
+
+def test_a_model_that_lacks_the_capability_is_refused() -> None:
+    told = refused(MissingCapability, normal({"model": "diffusion", "budget": "1steps"}))
+    assert told.startswith("diffusion offers NoisePredictor; fit: reference needs Density")
+
+
+@pytest.mark.parametrize(
+    ("nested", "kind", "told"),
+    [
+        ({"model": "normal", "bugdet": "5s"}, InvalidConfig, "unknown key 'bugdet'; did you mean 'budget'?"),
+        ({"model": "normal"}, InvalidConfig, "fit: reference: key 'budget' is missing"),
+        ({"budget": "5s"}, InvalidConfig, "fit: reference: key 'model' is missing"),
+        ({"model": "normal", "budget": "5"}, InvalidConfig, "budget '5' is no number with a unit"),
+        ({"model": "norml", "budget": "5s"}, UnknownName, "unknown model 'norml'; did you mean 'normal'?"),
+        ({"model": "normal", "budget": "5s", "set": {"std": 1}}, InvalidOption, "model 'normal' has no option 'std'"),
+        ({"model": "normal", "budget": "5s", "data": "digits"}, InvalidConfig, "unknown key 'data'"),
+        ("runs/mine", InvalidOption, "reference='runs/mine' is not Density (run:FOLDER or {model: NAME, budget: 60s})"),
+        (3, InvalidOption, "trainer 'fit': reference=3 is not Density"),
+    ],
+)
+def test_a_wrong_reference_costs_one_line(nested: Any, kind: type[GenZooError], told: str) -> None:
+    assert told in refused(kind, normal(nested))
+
+
+# As an option
+
+
+def test_none_is_taken_where_the_annotation_says_so() -> None:
+    assert prepare(ZOO, normal()).trainer.reference is None  # type: ignore[attr-defined]
+    assert prepare(ZOO, normal()).references == {}
+
+
+def test_the_zoo_knows_which_options_take_a_model() -> None:
+    assert ZOO.references("trainer", "fit") == {"reference": (Density,)}
+    assert ZOO.references("trainer", "noise") == {}
+
+
+def test_a_library_may_hand_over_a_model() -> None:
+    model = Normal((2,))
+    assert ZOO.trainer("fit", {"reference": model}).reference is model
+    with pytest.raises(InvalidOption, match="reference=Linear"):
+        ZOO.trainer("fit", {"reference": torch.nn.Linear(1, 1)})
+
+
+def test_a_conversion_counts() -> None:
+    from inspect import Parameter
+
+    from genzoo.options import resolve
+
+    wanted = {"energy": Parameter("energy", Parameter.KEYWORD_ONLY, annotation=Energy)}
+    model = Normal((2,))
+    assert resolve(wanted, {"energy": model}, "it")["energy"] is model  # a Density is an Energy
+    with pytest.raises(InvalidOption, match="it needs option 'energy': Energy"):
+        resolve(wanted, {}, "it")
+
+
+def test_info_says_what_may_be_given() -> None:
+    assert "Density (run:FOLDER or {model: NAME, budget: 60s}) | None" in description(ZOO, "trainer", "fit")
+
+
+# Of a sampler
+
+
+def test_a_sampler_s_option_is_trained_first_too(tmp_path: Path) -> None:
+    run = trained(config(model="diffusion", data="8gaussians", batch_size=8), tmp_path)
+    plain = run.sample(5, sampler="descend")
+    guided = run.sample(5, sampler="descend", options={"reference": NESTED})
+    assert not torch.equal(plain, guided) and len(names(tmp_path)) == 2
+    record = run.score(SampleConfig(sampler="descend", options={"reference": NESTED}, num_samples=300))
+    assert record.sampling is not None and record.sampling.references is not None
+    assert record.sampling.references["reference"].model == "normal"
+
+
+def test_sample_sets_are_told_apart_by_weights(finished: Path, tmp_path: Path) -> None:
+    from genzoo.scoring import folder_of
+
+    trained_as = config(model="diffusion", data="8gaussians")
+    data = load("8gaussians")
+    model = prepare(ZOO, trained_as, data).model
+    copy = Path(shutil.copytree(finished, tmp_path / "elsewhere"))
+
+    def folder(reference: Any) -> Path:
+        asked = SampleConfig(sampler="descend", options={"reference": reference})
+        return folder_of(ZOO, tmp_path, "run", prepare_drawing(ZOO, model, trained_as, data, asked).config)
+
+    here, there, nested, none = map(folder, (f"run:{finished}", f"run:{copy}", NESTED, None))
+    assert here == there and len({here, nested, none}) == 3
