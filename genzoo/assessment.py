@@ -44,9 +44,10 @@ def evaluate(
     """Measure samples against data: a record of every metric, with its error and how it was made.
 
     Args:
-        samples: A :class:`Run` or its folder; an ``.npz`` whose ``arr_0`` is uint8 [n, h, w, c] (and ``arr_1`` the labels
-            that were asked for), or float [n, 2] for points; a folder of pictures of any mode and size; a tensor or an array like that; a split of a data set,
-            such as ``digits:test``; a folder of an unconditional diffusers pipeline.
+        samples: A :class:`Run` or its folder; an ``.npz`` whose ``arr_0`` is uint8 [n, h, w, c] (and ``arr_1`` the
+            labels that were asked for), or float [n, 2] for points; a folder of pictures of any mode and size; a tensor
+            or an array like that; a split of a data set, such as ``digits:test``; a folder of an unconditional
+            diffusers pipeline.
         data: A data set, whose test split is the real side; a run's own by default.
         against: The real side, in place of ``data``: a split, ``.npz``, folder or tensor as above, or an ``.npz`` of
             published moments, ``mu`` and ``sigma``.

@@ -77,7 +77,8 @@ def _abilities(zoo: "Zoo", role: str, name: str) -> str:
         return f"needs {_joined(need.__name__ for need in needs(zoo, role, name))}"
     models = examples(zoo, name)
     offered = dict.fromkeys(capability for model in models for capability in offers(model))
-    return f"offers {_joined(offered)}; trainer {models[0].trainer}, sampler {models[0].sampler}"
+    sampled = f"sampler {models[0].sampler}" if models[0].sampler else "no samples"
+    return f"offers {_joined(offered)}; trainer {models[0].trainer}, {sampled}"
 
 
 def table(rows: Sequence[Mapping[str, Any]], width: int | None = None) -> str:

@@ -1,13 +1,13 @@
 """A record for people: every number with its error, what a perfect model would score, and what it means."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from genzoo.evaluation.record import Likelihood, Metric, Record, SamplingPart
+from genzoo.evaluation.record import Likelihood, Metric, Record, ReferencePart, SamplingPart
 
 WIDTH, TINY = 120, 1e-9
 ARROWS = {"lower": "↓", "higher": "↑"}
@@ -129,6 +129,7 @@ def _costs(record: Record) -> Iterator[str]:
             training.flops and f"{_si(training.flops)}FLOP",
             training.peak_memory_mb and f"{training.peak_memory_mb:,.0f} MB",
         )
+        yield from _references(training.references)
     if (sampling := record.sampling) and sampling.seconds is not None:
         yield "sampling: " + _joined(
             sampling.calls_per_sample is not None and f"{_calls(sampling.calls_per_sample)} a sample",
@@ -136,6 +137,12 @@ def _costs(record: Record) -> Iterator[str]:
             f"{sampling.seconds:,.1f} s for {sampling.n:,}",
             sampling.peak_memory_mb and f"{sampling.peak_memory_mb:,.0f} MB",
         )
+        yield from _references(sampling.references)
+
+
+def _references(parts: Mapping[str, ReferencePart] | None) -> Iterator[str]:
+    for key, part in (parts or {}).items():
+        yield f"{key}: {part.model} ({part.id[:40]}), trained in {part.seconds:,.1f} s"
 
 
 def _calls(number: float) -> str:

@@ -86,6 +86,49 @@ class Normal(nn.Module, Density, Decoder):
         return self.mean + self.log_std.exp() * z
 
 
+class Clusters(nn.Module, Density, Decoder, Conditional):
+    """A normal distribution for each class."""
+
+    trainer, sampler = "cluster", "decode-it"
+
+    def __init__(self, shape: tuple[int, ...], *, num_classes: int | None = None) -> None:
+        super().__init__()
+        assert num_classes is not None
+        self.shape = self.latent_shape = shape
+        self.num_classes = num_classes
+        self.means, self.log_std = (
+            nn.Embedding(num_classes + 1, torch.Size(shape).numel()),
+            nn.Parameter(torch.zeros(())),
+        )
+
+    def _mean(self, labels: Tensor | None, n: int) -> Tensor:
+        return self.means(torch.full((n,), self.num_classes) if labels is None else labels).view(-1, *self.shape)
+
+    def log_prob(self, x: Tensor, *, labels: Tensor | None = None) -> Tensor:
+        normal = torch.distributions.Normal(self._mean(labels, len(x)), self.log_std.exp())
+        return normal.log_prob(x).flatten(1).sum(1)
+
+    def decode(self, z: Tensor, *, labels: Tensor | None = None) -> Tensor:
+        return self._mean(labels, len(z)) + self.log_std.exp() * z
+
+    def given(self, labels: Tensor) -> Given:
+        return Given(self, labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Maximum likelihood of p(x | y)."""
+
+    needs: ClassVar[tuple[type, ...]] = (Density,)
+
+    def optimizers(self, model: nn.Module) -> Mapping[str, Optimizer]:
+        return {"model": Adam(model.parameters(), lr=0.1)}
+
+    def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+        batch = next(batches)
+        yield "model", -labelled(model, batch.y).log_prob(batch.x).mean()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Noise:
     """E |eps - eps(x_t, t)|^2."""
@@ -188,11 +231,11 @@ class Plugin:
 
     @hookimpl
     def genzoo_models(self) -> dict[str, Any]:
-        return {"diffusion": Diffusion, "noisy-classifier": Classifier, "normal": Normal}
+        return {"diffusion": Diffusion, "noisy-classifier": Classifier, "normal": Normal, "clusters": Clusters}
 
     @hookimpl
     def genzoo_trainers(self) -> dict[str, Any]:
-        return {"noise": Noise, "classification": Classification, "fit": Fit}
+        return {"noise": Noise, "classification": Classification, "fit": Fit, "cluster": Cluster}
 
     @hookimpl
     def genzoo_samplers(self) -> dict[str, Any]:

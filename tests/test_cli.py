@@ -17,7 +17,7 @@ from fake_plugins import Site, site
 
 import genzoo
 from genzoo.cli import main
-from genzoo.config import Budget, SampleConfig
+from genzoo.config import Budget
 from genzoo.errors import DataError, TrainingFailed
 
 __all__ = ["site"]
@@ -204,10 +204,10 @@ def test_sample_draws_and_saves(library: SimpleNamespace, tmp_path: Path, capsys
     out = tmp_path / "samples.npz"
     words = ["sample", "runs/toy-1", "-n", "10", "--sampler", "ddim", "--set", "num_steps=20", "--out", str(out)]
     assert printed(capsys, *words) == f"{out}\n"
-    asked = SampleConfig(sampler="ddim", options={"num_steps": 20})
+    asked = {"sampler": "ddim", "options": {"num_steps": 20}, "labels": None, "guidance": None, "classifier": None}
     assert library.calls == [
         ("open", (Path("runs/toy-1"),), {}),
-        ("draw", (10, asked), {"labels": None}),
+        ("draw", (10,), {**asked, "seed": 0}),
         ("finish", ("x", "data"), {}),
         ("save_samples", ("samples", out, "labels"), {}),
     ]
@@ -219,8 +219,8 @@ def test_sample_takes_a_label_and_guidance(
     out = tmp_path / "threes.png"
     words = ["--label", "3", "--guidance", "2.5", "--classifier", "run:judge", "--out", str(out)]
     printed(capsys, "sample", "runs/toy-1", *words)
-    (_, (_, asked), named) = library.calls[1]
-    assert asked == SampleConfig(guidance=2.5, classifier="run:judge") and named == {"labels": 3}
+    (_, _, named) = library.calls[1]
+    assert (named["labels"], named["guidance"], named["classifier"]) == (3, 2.5, "run:judge")
     for words in (["--label", "-1"], ["--guidance", "-1"]):
         assert f"Invalid value for '{words[0]}'" in refused(capsys, "sample", "runs/toy-1", *words)
 

@@ -4,12 +4,14 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from conditional import conditional_zoo
 from torch import Generator, Tensor, nn
 
 from genzoo.capabilities import Decoder, Energy, NoisyScore, Score
 from genzoo.compatibility import Compatibility, compatibility, examples, needs
 from genzoo.errors import InvalidOption
 from genzoo.hookspecs import hookimpl
+from genzoo.listing import table
 from genzoo.zoo import Zoo
 
 
@@ -109,6 +111,37 @@ def test_a_model_is_tried_on_points_and_on_images_with_their_facts(zoo: Zoo) -> 
     assert [model.shape for model in examples(zoo, "screen")] == [(1, 8, 8)]
     with pytest.raises(InvalidOption, match="no such shape"):
         examples(zoo, "nowhere")
+
+
+def test_a_model_with_the_option_is_tried_conditional_too(zoo: Zoo) -> None:
+    (row,) = (row for row in compatibility(conditional_zoo()) if row.model == "diffusion")
+    assert row.capabilities == ("NoisePredictor", "Conditional")
+    assert [getattr(model, "num_classes", None) for model in examples(conditional_zoo(), "diffusion")] == [
+        None,
+        None,
+        10,
+    ]
+
+
+def test_lists_of_names_are_folded_where_they_are_too_wide() -> None:
+    rows = [
+        {"model": "a-model", "trainers": ("adversarial", "closed-form", "elbo"), "samplers": ("decode", "langevin")},
+        {"model": "b", "trainers": (), "samplers": ("decode",)},
+    ]
+    wide = [
+        "model    trainers                        samplers",
+        "a-model  adversarial, closed-form, elbo  decode, langevin",
+    ]
+    assert table(rows).splitlines() == [*wide, "b        -                               decode"]
+    narrow = table(rows, 36).splitlines()
+    assert narrow == [
+        "model    trainers      samplers",
+        "a-model  adversarial,  decode,",
+        "         closed-form,  langevin",
+        "         elbo",
+        "b        -             decode",
+    ]
+    assert table(rows, 5).splitlines() == narrow  # a name is never cut
 
 
 def test_needs_are_the_factorys_or_those_of_what_it_builds(zoo: Zoo) -> None:

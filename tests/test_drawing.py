@@ -70,6 +70,19 @@ def test_a_score_keeps_the_labels_and_says_how_many_are_right(runs: dict[str, Ru
     assert "class_accuracy" not in runs["plain"].score(SampleConfig(num_samples=60)).metrics
 
 
+def test_labels_go_the_whole_way(tmp_path: Path) -> None:
+    """From the data through the loss, the weights, the drawing and the file to the classifier's verdict."""
+    run = trained(tmp_path, model="clusters", budget="150steps", batch_size=64)
+    record = run.score(SampleConfig(num_samples=200))
+    assert record.metrics["class_accuracy"].value > 0.5  # blind, 0.1
+    given, *_ = record.likelihood
+    assert given.kind == "lower bound (uniform dequantisation), given labels"
+    classes = run.draw(200, labels=torch.arange(200) % 10)
+    assert torch.equal(classes.x, run.draw(200).x)
+    swapped = run.draw(200, labels=(torch.arange(200) + 1) % 10)
+    assert not torch.equal(swapped.x, classes.x)
+
+
 def test_guidance_is_recorded_and_costs_what_it_costs(runs: dict[str, Run]) -> None:
     run = runs["conditional"]
     plain, guided = (run.score(SampleConfig(num_samples=60, guidance=weight)) for weight in (None, 2.0))

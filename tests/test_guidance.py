@@ -1,5 +1,6 @@
 """Guidance, held to Bayes' rule on mixtures whose every conditional is known in closed form."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -243,7 +244,7 @@ class Walk:
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
         sigmas = torch.logspace(1.3, -1.7, 61)
         x = sigmas[0] * torch.randn((n, 2), generator=generator)
-        for sigma, lower in zip(sigmas[:-1], sigmas[1:], strict=True):
+        for sigma, lower in itertools.pairwise(sigmas):
             x = x + (sigma - lower) * sigma * as_noisy_score(model).noisy_score(x, sigma)
             yield x
 

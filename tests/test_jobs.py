@@ -146,8 +146,10 @@ def test_the_sampler_is_checked_against_the_model() -> None:
 def test_a_job_has_every_default_filled_in_and_an_id_that_says_so() -> None:
     plain, spelt = job(FLOW), job(FLOW.model_copy(update={"trainer": "maximum-likelihood"}))
     assert plain.config.trainer == "maximum-likelihood"
-    assert plain.config.trainer_options == {"lr": 1e-3, "levels": None}
-    assert plain.config.model_options == {"width": 8, "couplings": 2, "levels": None}
+    zoo = Zoo.load()
+    assert plain.config.trainer_options == zoo.validate("trainer", "maximum-likelihood", {}, {"levels": None})
+    wanted = zoo.validate("model", "realnvp", {"width": 8, "couplings": 2}, {"levels": None, "num_classes": None})
+    assert plain.config.model_options == wanted and {"width", "couplings", "levels"} <= wanted.keys()
     assert plain.id == spelt.id != job(FLOW.model_copy(update={"seed": 1})).id
     assert plain.id.startswith("realnvp-8gaussians-") and plain.versions.keys() == {"flow"}
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,11 +11,14 @@ from torch import Tensor, nn
 
 from genzoo.data import load
 from genzoo.images import to_unit
+from genzoo_flow.couplings import ADDITIVE, AFFINE, Coupling, Form
 from genzoo_flow.glow import Glow
 from genzoo_flow.layers import ActNorm, Invertible, Linear1x1, Logit, Permute, Squeeze
 from genzoo_flow.model import Flow
 from genzoo_flow.realnvp import RealNVP, checkerboard
 from genzoo_flow.spline import SplineFlow
+from genzoo_flow.splines import Spline
+from genzoo_flow.steering import prior, residual, shallow
 
 SHAPES = [(2,), (3,), (1, 6, 4), (3, 3, 3), (2, 4, 4), (1, 8, 4), (1, 5, 3)]
 SMALL: dict[type[Flow], dict[str, Any]] = {
@@ -127,6 +131,9 @@ LAYERS = [
     Logit(1.0625, 1e-3),
     Permute(torch.tensor([2, 0, 1])),
     Squeeze(2, 4),
+    Coupling(residual((2, 4, 4), 2, 8, 1), AFFINE),
+    Coupling(shallow((2, 4, 4), 1, 8), ADDITIVE),
+    Coupling(prior((2, 4, 4), 11), Form(11, partial(Spline.of, reach=2.0))),
 ]
 
 
@@ -150,14 +157,35 @@ def test_a_1x1_convolution_is_one_matrix_at_every_pixel() -> None:
     assert torch.allclose(log_det, 6 * matrix.det().abs().log().expand(4))
 
 
-def test_a_1x1_convolution_starts_by_giving_each_channel_another_place() -> None:
-    for seed in range(20):
-        torch.manual_seed(seed)
-        order = Linear1x1((2, 1, 1))(torch.arange(2.0).view(1, 2, 1, 1))[0].flatten()
-        assert order.tolist() == [1, 0]  # else one of the two would never be steered
+def test_a_1x1_convolution_starts_as_an_order_that_is_never_that_of_two() -> None:
+    torch.manual_seed(0)
+    order = Linear1x1((9, 1, 1))(torch.arange(9.0).view(1, 9, 1, 1))[0].flatten()
+    assert sorted(order.tolist()) == list(range(9)) != order.tolist()
+    pair = Linear1x1((2,))(torch.tensor([[0.0, 1.0]]))[0]
+    assert pair.tolist() == [[1, 0]]  # else one of the two would never be steered
 
 
 def test_a_narrow_logit_spreads_the_darkest_level() -> None:
     edges = torch.tensor([[-256 / 255, -254 / 255]])
     wide, narrow = (Logit(256 / 255, alpha)(edges)[0].diff().item() for alpha in (0.05, 1e-3))
     assert wide < 0.1 < 1.5 < narrow
+
+
+@pytest.mark.parametrize("form", [AFFINE, ADDITIVE])
+def test_a_coupling_passes_the_first_half_and_starts_as_the_identity(form: Form) -> None:
+    layer = Coupling(residual((2, 4, 4), form.numbers, 8, 1), form)
+    x = torch.randn(2, 3, 4, 4)
+    z, log_det = layer(x)
+    assert torch.equal(z, x) and (log_det == 0).all()
+    z, log_det = shake(layer, 0.5)(x)
+    assert torch.equal(z[:, :2], x[:, :2]) and not torch.allclose(z[:, 2:], x[:, 2:], atol=0.1)
+    assert (log_det == 0).all() == (form is ADDITIVE)
+
+
+def test_beyond_its_interval_a_logit_goes_straight_on() -> None:
+    """So that the density is of the whole line, and a walk that leaves the pictures finds its way back."""
+    logit, x = Logit(1.0625, 0.03), torch.linspace(-5, 5, 1001, dtype=torch.float64)[:, None]
+    z, log_slope = logit(x)
+    assert z.isfinite().all() and (z.diff(dim=0) > 0).all() and torch.allclose(logit.inverse(z), x)
+    slopes = (z.diff(dim=0) / x.diff(dim=0)).flatten()
+    assert torch.allclose(slopes[:300], log_slope[0].exp()) and torch.allclose(slopes[-300:], log_slope[-1].exp())

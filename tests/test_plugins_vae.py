@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from genzoo_vae.likelihood import log_logistic_mass, log_normal
+from genzoo_vae.likelihood import log_logistic_mass, log_normal, log_observation, normal_kl
 from genzoo_vae.model import VAE
 
 
@@ -121,3 +121,35 @@ def test_observations_of_images_follow_the_logistic() -> None:
     scale = vae.log_scale.exp().item()
     assert noise.var().item() == pytest.approx((math.pi * scale) ** 2 / 3, rel=0.02)
     assert noise.mean().item() == pytest.approx(0.0, abs=0.01)
+
+
+def test_divergences_are_torch_s() -> None:
+    mean, log_std = torch.randn(2, 5).unbind()
+    posterior, prior = torch.distributions.Normal(mean, log_std.exp()), torch.distributions.Normal(0.0, 1.0)
+    wanted = torch.distributions.kl_divergence(posterior, prior)
+    assert torch.allclose(normal_kl(mean, log_std), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("levels", [None, 17, 256])
+@pytest.mark.parametrize("log_scale", [-50.0, 50.0])
+def test_a_scale_beyond_bounds_is_the_bound(log_scale: float, levels: int | None) -> None:
+    """The likelihood stays finite, and its mass is still that of a distribution."""
+    x = grid(levels or 3)[:, None]
+    told = log_observation(x, torch.zeros_like(x), torch.full_like(x, log_scale), levels)
+    assert told.isfinite().all()
+    assert levels is None or told.double().exp().sum().item() == pytest.approx(1.0, abs=2e-3)
+
+
+def test_the_class_reaches_the_encoder_and_the_decoder() -> None:
+    """No class at all is the last one."""
+    torch.manual_seed(0)
+    vae = VAE((1, 4, 4), latent=2, width=8, levels=17, num_classes=3, conditional=True).eval()
+    vae.embed_class.vectors.weight.data.normal_()
+    x, z = grid(17)[torch.randint(17, (3, 1, 4, 4))], torch.randn(3, 2)
+    first, second, none = (vae.given(torch.full((3,), label)) for label in (0, 1, 3))
+    for method, argument in (("decode", z), ("encode", x)):
+        given = [getattr(view, method)(argument) for view in (first, second, none)]
+        assert (given[0] - given[1]).abs().max() > 1e-3
+        assert torch.equal(given[2], getattr(vae, method)(argument))
+    with pytest.raises(ValueError, match="conditional=True needs the number of classes"):
+        VAE((2,), conditional=True)

@@ -9,6 +9,8 @@ Reference: Unsupervised Representation Learning with Deep Convolutional Generati
 al., 2016).
 """
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from timed import SIDE, asked, count, draw, images, train, write
@@ -30,11 +32,8 @@ def generator(side: int, stages: int) -> nn.Sequential:
     channels = widths(stages)
     layers: list[nn.Module] = [nn.ConvTranspose2d(LATENTS, channels[0], side, 1, 0, bias=False)]
     for before, after in zip(channels, [*channels[1:], 1], strict=True):
-        layers += [
-            nn.BatchNorm2d(before),
-            nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False),
-        ]
+        layers += [nn.BatchNorm2d(before), nn.ReLU(inplace=True)]
+        layers += [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
     return nn.Sequential(*layers, nn.Tanh())
 
 
@@ -42,7 +41,7 @@ def discriminator(side: int, stages: int) -> nn.Sequential:
     """Images to logits, [n, 1, 1, 1]."""
     channels = widths(stages)[::-1]
     layers: list[nn.Module] = [nn.Conv2d(1, channels[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2, inplace=True)]
-    for before, after in zip(channels, channels[1:], strict=False):
+    for before, after in pairwise(channels):
         layers += [nn.Conv2d(before, after, 4, 2, 1, bias=False), nn.BatchNorm2d(after)]
         layers += [nn.LeakyReLU(0.2, inplace=True)]
     return nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, side, 1, 0, bias=False))
@@ -88,7 +87,7 @@ def main() -> None:
         samples,
         spent,
         package="torch",
-        peer=f"DCGAN, {chosen['size']} × {chosen['size']}",
+        peer=f"DCGAN at {chosen['size']}",
         recipe="PyTorch's DCGAN tutorial: 100 latents, 64 channels, Adam 2e-4 (0.5, 0.999), cross-entropy",
         batch_size=BATCH,
         precision="float32",

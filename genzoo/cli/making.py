@@ -81,15 +81,21 @@ def sample(
     from genzoo.files import check_writable
 
     check_writable(out.parent)
-    from genzoo.config import SampleConfig, checked
     from genzoo.run import Run
     from genzoo.scoring import finish, save_samples
     from genzoo.settings import parse_settings
 
-    asked = {"sampler": sampler, "options": parse_settings(settings or ()), "seed": seed}
-    config = checked(SampleConfig, {**asked, "guidance": guidance, "classifier": classifier}, "genzoo sample")
+    options = parse_settings(settings or ())
     opened = Run.open(run)
-    samples = opened.draw(num_samples, config, labels=label)
+    samples = opened.draw(
+        num_samples,
+        labels=label,
+        sampler=sampler,
+        options=options,
+        guidance=guidance,
+        classifier=classifier,
+        seed=seed,
+    )
     save_samples(finish(samples.x, opened.data), out, samples.labels)
     print(out)
 

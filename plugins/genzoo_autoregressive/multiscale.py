@@ -2,17 +2,19 @@
 
 import bisect
 import itertools
+import math
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, cast
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeInt, PositiveInt
-from torch import Tensor, nn
+from pydantic import Field, PositiveInt
+from torch import Generator, Tensor, nn
 
 from genzoo_autoregressive.model import Aside, AutoregressiveModel, Draw, Raster, classes
 from genzoo_autoregressive.pixelcnn import Convolutions, Setting
-from genzoo_autoregressive.positions import Positions, refuse_points, seen
+from genzoo_autoregressive.positions import Positions, refuse_points, seen, squares
 from genzoo_autoregressive.walks import Memory
 
 SMALLEST = 4
@@ -42,78 +44,87 @@ class Surroundings(nn.Module):
         return h
 
 
-class Pyramid(AutoregressiveModel):
-    """log P(x) = log P(every 2^k-th pixel) + sum over finer images of log P(the pixels between | the coarser image).
+class Part(nn.Module):
+    """The pixels that an image adds to a coarser one: log P(those in each square | the coarser image, squares before).
 
-    ``parts`` are the coarsest image, and what each finer one adds: three pixels in each square of 2x2, in raster order;
-    ``around`` tells each of them of the coarser image.
+    ``factor`` is the side of a square, of which the coarser image has the first pixel.
     """
 
+    def __init__(self, factor: int, around: Surroundings, raster: Raster) -> None:
+        super().__init__()
+        self.factor, self.around, self.raster = factor, around, raster
+
+    def log_mass(self, coarse: Tensor, between: Tensor, labels: Tensor | None) -> Tensor:
+        """[n], of what :func:`apart` makes of an image."""
+        return self.raster.log_mass(between, Aside(labels, self.around(coarse)))
+
+    def follow(self, image: Tensor, position: int, memory: Memory, labels: Tensor | None) -> Draw:
+        """See :class:`genzoo_autoregressive.model.Autoregressive`."""
+        coarse, between = apart(image, self.factor)
+        if self not in memory:
+            memory[self] = self.around(coarse)
+        draw = self.raster.follow(between, position, memory, Aside(labels, memory[self]))
+        return lambda generator, temperature: together(coarse, draw(generator, temperature), self.factor)
+
+
+class Pyramid(AutoregressiveModel):
+    """log P(x) = log P(coarsest image) + sum, from coarse to fine, of log P(the pixels between | the coarser image)."""
+
     def __init__(
-        self,
-        shape: tuple[int, ...],
-        parts: Sequence[Raster],
-        around: Sequence[Surroundings],
-        num_classes: int | None,
+        self, shape: tuple[int, ...], coarsest: Raster, parts: Sequence[Part], num_classes: int | None
     ) -> None:
         super().__init__(shape, num_classes)
-        self.parts, self.around = nn.ModuleList(parts), nn.ModuleList(around)
-        self.stages = tuple(part.at.rows * part.at.columns for part in parts)
+        self.coarsest = coarsest
+        self.parts = nn.ModuleList(parts)
+        self.stages = tuple(r.at.rows * r.at.columns for r in (coarsest, *(part.raster for part in parts)))
 
     def log_mass(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         """log P(x), [n], in nats."""
         log_mass = x.new_zeros(len(x))
-        for part, around in zip(reversed(self.parts[1:]), reversed(self.around), strict=True):
-            x, between = apart(x)
-            log_mass = log_mass + part.log_mass(between, Aside(labels, around(x)))
-        return log_mass + self.parts[0].log_mass(x, Aside(labels))
+        for part in reversed(self._parts()):
+            x, between = apart(x, part.factor)
+            log_mass = log_mass + part.log_mass(x, between, labels)
+        return log_mass + self.coarsest.log_mass(x, Aside(labels))
 
     def follow(self, x: Tensor, position: int, memory: Memory, labels: Tensor | None = None) -> Draw:
         """See :class:`genzoo_autoregressive.model.Autoregressive`."""
-        number, before = self._part_of(position)
-        every = 2 ** (len(self.parts) - 1 - number)
+        stage = bisect.bisect_right(list(itertools.accumulate(self.stages)), position)
+        position -= sum(self.stages[:stage])
+        every = math.prod(part.factor for part in self._parts()[stage:])
         image = x[:, :, ::every, ::every]
-        if number == 0:
-            draw = self.parts[0].follow(image.clone(), position, memory, Aside(labels))
-            return lambda generator, temperature: _put(draw(generator, temperature), x, every)
-        coarse, between = apart(image)
-        around = self.around[number - 1]
-        if around not in memory:
-            memory[around] = around(coarse)
-        draw = self.parts[number].follow(between, position - before, memory, Aside(labels, memory[around]))
-        return lambda generator, temperature: _put(together(coarse, draw(generator, temperature)), x, every)
+        if stage == 0:
+            draw = self.coarsest.follow(image.clone(), position, memory, Aside(labels))
+        else:
+            draw = self._parts()[stage - 1].follow(image, position, memory, labels)
 
-    def _part_of(self, position: int) -> tuple[int, int]:
-        """Which part a position is of, and how many come before that part."""
-        ends = list(itertools.accumulate(self.stages))
-        number = bisect.bisect_right(ends, position)
-        return number, ends[number] - self.stages[number]
+        def put(generator: Generator, temperature: float) -> Tensor:
+            finer = x.clone()
+            finer[:, :, ::every, ::every] = draw(generator, temperature)
+            return finer
 
+        return put
 
-def apart(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Every second pixel, [n, c, h/2, w/2], and the three others of each square, [n, 3c, h/2, w/2], of x [n, c, h, w]."""
-    squares = F.pixel_unshuffle(x, 2).unflatten(1, (-1, 4))
-    return squares[:, :, 0], squares[:, :, 1:].flatten(1, 2)
+    def _parts(self) -> list[Part]:
+        return cast(list[Part], list(self.parts))
 
 
-def together(coarse: Tensor, between: Tensor) -> Tensor:
+def apart(x: Tensor, factor: int) -> tuple[Tensor, Tensor]:
+    """The first pixel of every square of x [n, c, h, w], [n, c, h/f, w/f]; the others, [n, c (f^2 - 1), h/f, w/f]."""
+    pixels = F.pixel_unshuffle(x, factor).unflatten(1, (-1, factor**2))
+    return pixels[:, :, 0], pixels[:, :, 1:].flatten(1, 2)
+
+
+def together(coarse: Tensor, between: Tensor, factor: int) -> Tensor:
     """The inverse of :func:`apart`."""
-    squares = torch.cat([coarse[:, :, None], between.unflatten(1, (-1, 3))], 2)
-    return F.pixel_shuffle(squares.flatten(1, 2), 2)
-
-
-def _put(image: Tensor, x: Tensor, every: int) -> Tensor:
-    """x with the image at every so many pixels."""
-    x = x.clone()
-    x[:, :, ::every, ::every] = image
-    return x
+    pixels = torch.cat([coarse[:, :, None], between.unflatten(1, (-1, factor**2 - 1))], 2)
+    return F.pixel_shuffle(pixels.flatten(1, 2), factor)
 
 
 def multiscale_pixelcnn(
     shape: tuple[int, ...],
     *,
-    halvings: NonNegativeInt | None = None,
-    width: PositiveInt = 64,
+    factors: tuple[Annotated[int, Field(ge=2)], ...] | None = None,
+    width: PositiveInt = 80,
     blocks: PositiveInt = 1,
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     components: PositiveInt = 5,
@@ -124,17 +135,18 @@ def multiscale_pixelcnn(
 ) -> Pyramid:
     """PixelCNN++ from coarse to fine: exact log P(image), one network evaluation a position of each resolution.
 
-    The coarsest image, every 2^k-th pixel of every 2^k-th row, pixel by pixel; then, resolution by resolution, the
-    three pixels between in each square of 2x2, given the whole coarser image and the squares before. What garment it
-    is, is decided in the first few pixels; the nets after that fill in what they see on all sides. Each resolution has
-    the streams, the blocks and the head of ``pixelcnn`` for itself.
+    The coarsest image, every f-th pixel of every f-th row, pixel by pixel; then the pixels between, square by square,
+    given the whole coarser image and the squares before; and so on to the image itself. What garment it is, is decided
+    in the first few pixels; the nets after that fill in what they see on all sides. Each resolution has the streams,
+    the blocks and the head of ``pixelcnn`` for itself.
 
     References: Parallel Multiscale Autoregressive Density Estimation (Reed et al., 2017), for the order, with squares
     that depend on one another where they are drawn at once there; PixelCNN++ (Salimans et al., 2017).
 
     Args:
         shape: (channels, height, width) of one image.
-        halvings: k; by default 2, or as many as divide the image and leave at least 4 pixels a side.
+        factors: From each resolution to the next, coarse to fine; by default 4, or 2, or none, as the image allows that
+            with at least 4 pixels a side left.
         width: Channels.
         blocks: Of each stream on the way in, and as many on the way out, at each resolution.
         dropout: In every block.
@@ -145,29 +157,34 @@ def multiscale_pixelcnn(
         conditional: Whether it is told the class.
 
     Raises:
-        ValueError: points; an image that cannot be halved so often; classes asked for where there are none.
+        ValueError: points; factors that do not divide the image; classes asked for where there are none.
     """
     refuse_points(shape)
-    known = classes(conditional, num_classes)
-    (rows, columns), *others = resolutions(shape, halvings)
-    setting, channels = Setting(width, dropout, known), shape[0]
+    factors = usual_factors(shape) if factors is None else factors
+    refuse_remainders(shape, factors)
+    channels, known = shape[0], classes(conditional, num_classes)
+    setting = Setting(width, dropout, known)
 
-    def part(at: Positions, context: int) -> Raster:
+    def raster(at: Positions, context: int) -> Raster:
         return Raster(at, Convolutions(at, setting, (blocks,), context), levels, components, hidden)
 
-    parts = [part(Positions(rows, columns, channels), 0)]
-    parts += [part(Positions(h // 2, w // 2, 3 * channels), width) for h, w in others]
-    return Pyramid(shape, parts, [Surroundings(channels, width, blocks) for _ in others], known)
+    at = replace(squares(shape, math.prod(factors)), numbers=channels)
+    coarsest, parts = raster(at, 0), []
+    for factor in factors:
+        between = replace(at, numbers=channels * (factor**2 - 1))
+        parts.append(Part(factor, Surroundings(channels, width, blocks), raster(between, width)))
+        at = Positions(at.rows * factor, at.columns * factor, channels)
+    return Pyramid(shape, coarsest, parts, known)
 
 
-def resolutions(shape: tuple[int, ...], halvings: int | None) -> list[tuple[int, int]]:
-    """Heights and widths, from coarse to fine. Raises ValueError for an image that cannot be halved so often."""
-    if halvings is None:
-        halvings = next(k for k in (2, 1, 0) if k == 0 or (_halves(shape, k) and min(shape[1:]) >= SMALLEST * 2**k))
-    if not _halves(shape, halvings):
-        raise ValueError(f"halvings={halvings}: {shape[1]}x{shape[2]} pixels cannot be halved so often, take fewer")
-    return [(shape[1] // 2**k, shape[2] // 2**k) for k in range(halvings, -1, -1)]
+def refuse_remainders(shape: tuple[int, ...], factors: tuple[int, ...]) -> None:
+    """Raise ValueError unless the factors divide the image."""
+    if any(side % math.prod(factors) for side in shape[1:]):
+        size = f"{shape[1]}x{shape[2]}"
+        raise ValueError(f"factors={list(factors)} do not divide {size} pixels: take fewer or smaller ones")
 
 
-def _halves(shape: tuple[int, ...], halvings: int) -> bool:
-    return not any(side % 2**halvings for side in shape[1:])
+def usual_factors(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """4, 2 or nothing: what divides the image and leaves 4 pixels a side."""
+    fits = [f for f in (4, 2) if not any(side % f or side < SMALLEST * f for side in shape[1:])]
+    return tuple(fits[:1])

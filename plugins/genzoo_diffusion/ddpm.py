@@ -92,22 +92,20 @@ class ImprovedDDPM(DDPM, LearnedVariance, LowerBound):
     def predict_with_variance(
         self, x_t: Tensor, timestep: Tensor, labels: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The noise in x_t and w, which starts at a half; [n, *shape] float32."""
+        """The noise in x_t and w, about a half at first; [n, *shape] float32."""
         output, width = self._output(x_t, timestep, labels).chunk(2, dim=1)
         return self._noise(output, x_t, timestep), (width + 1) / 2
 
     def log_bound(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """One draw of the bound from 1 + 16 timesteps, [n] nats: the decoder's, and one of each sixteenth of the rest.
+        """One draw of the bound from 17 timesteps, [n] nats: the decoder's, and one of each sixteenth of the rest.
 
         x_0 is clipped to [-1, 1] where images are predicted, as the samplers do.
         """
-        steps = Steps.of(self.betas)
-        last = len(self.betas) - 1
-        cost = steps.prior(x) + self._cost(steps, x, torch.zeros(len(x), dtype=torch.long, device=x.device), labels)
-        draws = min(DRAWS, last)
-        for i in range(draws):
-            t = 1 + ((i + torch.rand(len(x), device=x.device)) * (last / draws)).long().clamp(max=last - 1)
-            cost = cost + last / draws * self._cost(steps, x, t, labels)
+        steps, first = Steps.of(self.betas), torch.zeros(len(x), dtype=torch.long, device=x.device)
+        cost = steps.prior(x) + self._cost(steps, x, first, labels)
+        for i in range(DRAWS):
+            t, weight = steps.drawn((i + torch.rand(len(x), device=x.device)) / DRAWS)
+            cost = cost + weight / DRAWS * self._cost(steps, x, t, labels)
         return -cost
 
     def _cost(self, steps: Steps, x: Tensor, t: Tensor, labels: Tensor | None) -> Tensor:

@@ -1,6 +1,6 @@
 """Flow matching: regression on the speed of straight paths from noise to data."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,11 +13,6 @@ from genzoo.capabilities import Conditional, Velocity, expand, labelled, support
 from genzoo.protocols import Batch
 from genzoo_diffusion.coupling import optimal_transport
 from genzoo_diffusion.drawn import adam, evenly, normal_quantile
-
-TIMES: dict[str, Callable[[Tensor], Tensor]] = {
-    "uniform": lambda u: u,
-    "logit-normal": lambda u: normal_quantile(u).sigmoid(),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +29,17 @@ class FlowMatchingTrainer:
     Args:
         lr: Learning rate.
         coupling: Which noise goes to which data.
-        times: ``uniform``, or ``logit-normal``, which is dense half way.
+        times: ``uniform``, or ``logit-normal``: log(t / (1 - t)) = -log sigma is normal.
+        mean_logit: Its mean: 0 is dense half way, 1.2 nearer to the data, as EDM trains.
+        std_logit: Its standard deviation.
         label_dropout: Share of the labels that a conditional model is not told.
     """
 
     lr: PositiveFloat = 2e-3
     coupling: Literal["independent", "optimal-transport"] = "independent"
     times: Literal["uniform", "logit-normal"] = "uniform"
+    mean_logit: float = 0.0
+    std_logit: PositiveFloat = 1.0
     label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
     needs: ClassVar[tuple[type, ...]] = (Velocity,)
     low_precision: ClassVar[bool] = True
@@ -56,6 +55,11 @@ class FlowMatchingTrainer:
         noise = torch.randn_like(x)
         if self.coupling == "optimal-transport":
             noise = optimal_transport(noise, x, batch.y if supports(model, (Conditional,)) else None)
-        t = TIMES[self.times](evenly(len(x), x.device))
+        t = self._times(evenly(len(x), x.device))
         x_t = torch.lerp(noise, x, expand(t, x))
         yield "model", ((given.velocity(x_t, t) - (x - noise)) ** 2).mean()
+
+    def _times(self, u: Tensor) -> Tensor:
+        if self.times == "uniform":
+            return u
+        return (self.mean_logit + self.std_logit * normal_quantile(u)).sigmoid()

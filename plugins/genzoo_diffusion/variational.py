@@ -49,13 +49,15 @@ class Steps:
         """sqrt(abar_t) and sqrt(1 - abar_t) of whole timesteps."""
         return self.abar[t].sqrt(), (1 - self.abar[t]).sqrt()
 
-    @property
-    def chances(self) -> Tensor:
-        """A distribution over all t, [T]: half uniform, half as what an error of the noise costs there."""
+    def drawn(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Timesteps 1 ... T - 1 at the quantiles ``u``, and one over the chance of each: half of it alike for all t,
+        half in proportion to what an error of the noise costs there.
+        """
         snr = self.abar / (1 - self.abar)
-        weight = torch.cat([snr.new_zeros(1), snr[:-1] / snr[1:] - 1])
-        weight[0] = weight[1:2].sum()  # the decoder's is of the order of the next step's
-        return 0.5 / len(snr) + 0.5 * weight / weight.sum()
+        costs = snr[:-1] / snr[1:] - 1
+        chances = 0.5 / len(costs) + 0.5 * costs / costs.sum()
+        found = torch.searchsorted(chances.cumsum(0), u.double()).clamp(max=len(chances) - 1)
+        return 1 + found, 1 / chances[found]
 
     def prior(self, x: Tensor) -> Tensor:
         """KL(q(x_{T-1} | x) || N(0, I)), [n] nats."""

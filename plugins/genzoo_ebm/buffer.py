@@ -1,7 +1,7 @@
 """Walks that go on from one training step to the next."""
 
 import itertools
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -29,13 +29,17 @@ class Walks:
 
     def at(self, rows: Tensor) -> "Walks":
         """Those of ``rows``."""
-        return Walks(*(None if t is None else t[rows] for t in self._tensors()))
+        return Walks(self.x[rows], self.age[rows], None if self.labels is None else self.labels[rows])
 
     def put(self, rows: Tensor, walks: "Walks") -> None:
         """Let ``walks`` stand in ``rows``."""
-        for own, other in zip(self._tensors(), walks._tensors(), strict=True):
-            if own is not None and other is not None:
-                own[rows] = other
+        self.x[rows], self.age[rows] = walks.x, walks.age
+        if self.labels is not None and walks.labels is not None:
+            self.labels[rows] = walks.labels
+
+    def labels_after(self, labels: Tensor | None) -> Tensor | None:
+        """Labels of data, then those of the walks; None where either are."""
+        return None if labels is None or self.labels is None else torch.cat([labels, self.labels])
 
     def anew(self, which: Tensor, fresh: "Walks") -> "Walks":
         """``fresh`` ones in the place of ``which`` [n]."""
@@ -47,9 +51,6 @@ class Walks:
         """Langevin steps."""
         states = walk(labelled(model, self.labels), self.x, step, generator)
         return Walks(next(itertools.islice(states, num_steps - 1, None)), self.age + num_steps, self.labels)
-
-    def _tensors(self) -> list[Tensor | None]:
-        return [getattr(self, f.name) for f in fields(self)]
 
 
 def state_of(walks: Walks | None) -> dict[str, Tensor]:

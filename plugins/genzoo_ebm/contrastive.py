@@ -40,7 +40,8 @@ class ContrastiveDivergence:
         noise: Standard deviation of the Gaussian noise on the data, in units of the model's ``spread``. Images, whose
             levels have no density, get by default as much as one Langevin step puts on them; points none.
         persistent: Whether walks go on from where they were.
-        buffer: Persistent walks kept; as many as a batch has examples at least.
+        buffer: Persistent walks kept, as many as a batch has examples at least: 10,000 for long trainings; each should be
+            walked on many times.
         restart: Probability that a walk begins anew.
         energy_penalty: a, the weight of the energies' squares.
     """
@@ -50,7 +51,7 @@ class ContrastiveDivergence:
     step: PositiveFloat | None = None
     noise: NonNegativeFloat | None = None
     persistent: bool = True
-    buffer: PositiveInt = 10_000
+    buffer: PositiveInt = 1024
     restart: Annotated[float, Field(ge=0, le=1)] = 0.05
     energy_penalty: NonNegativeFloat = 0.1
     low_precision: ClassVar[bool] = True
@@ -72,7 +73,7 @@ class ContrastiveDivergence:
         x = batch.x + self._noise(model) * spread_of(model)(torch.randn_like(batch.x))
         labels = batch.y if supports(model, (Conditional,)) else None
         walked = self._walk(model, len(x), labels)
-        both = labelled(model, None if labels is None else torch.cat([labels, walked.labels]))
+        both = labelled(model, walked.labels_after(labels))
         real, fake = as_energy(both).energy(torch.cat([x, walked.x])).chunk(2)
         yield "model", self._loss(real, fake, x[0].numel())
 

@@ -87,7 +87,7 @@ class EnergyMatching:
         n = len(walked.x)
         if not n:
             return x.new_zeros(())
-        both = labelled(model, None if labels is None else torch.cat([labels[:n], walked.labels]))
+        both = labelled(model, walked.labels_after(None if labels is None else labels[:n]))
         real, fake = as_energy(both).energy(torch.cat([x[:n], walked.x])).chunk(2)
         return temperature_of(model) * energy_gap(real, fake, x[0].numel())
 

@@ -49,11 +49,9 @@ class EBM(nn.Module, Energy):
         super().__init__()
         self.shape, self.fits, self.temperature = shape, base == "gaussian", temperature
         self.step, self.candidates = (0.1, 1) if is_image(shape) else (0.002, 256)
-        if conditional and num_classes is None:
-            raise ValueError("conditional=True needs labelled data: these have no classes")
         if conditional:
-            self.num_classes = num_classes
-        self.net = trunk(shape, num_classes if conditional else 1, width or (64 if is_image(shape) else 128))
+            self.num_classes = known(num_classes)
+        self.net = trunk(shape, getattr(self, "num_classes", 1), width or (64 if is_image(shape) else 128))
         self.base = Gaussian(shape, independent=not self.fits)
 
     def initialize(self, x: Tensor) -> None:
@@ -91,10 +89,19 @@ class EBM(nn.Module, Energy):
         return self.base.spread(z)
 
 
+def known(num_classes: int | None) -> int:
+    """The number of classes. Raises ValueError where there are none."""
+    if num_classes is None:
+        raise ValueError(
+            "conditional=True needs classes, and these data have none: conditional=False, or labelled data"
+        )
+    return num_classes
+
+
 class Potential(EBM):
     """E(x) = V(x) / T with V a potential that carries N(0, I) to the data: an :class:`EBM` with the base N(0, I).
 
-    T is small, so that V alone says where to go; 300 Langevin steps pass time 1 of the flow -grad V.
+    T is small, so that V alone says where to go; 300 Langevin steps pass time 2 of the flow -grad V, which is at the data at time 1.
 
     Reference: Energy Matching: Unifying Flow Matching and Energy-Based Models for Generative Modeling (Balcerak et
     al., 2025).
@@ -121,4 +128,4 @@ class Potential(EBM):
         super().__init__(
             shape, width=width, base="normal", temperature=temperature, conditional=conditional, num_classes=num_classes
         )
-        self.step, self.candidates = 2 * temperature / 300, 1
+        self.step, self.candidates = 4 * temperature / 300, 1

@@ -57,22 +57,27 @@ class ResidualTrunk(nn.Module):
 
 
 class Waves(nn.Module):
-    """x [n, d] to [x, cos(Bx), sin(Bx)], B fixed, of frequencies from 1 to ``highest``, geometrically spread.
+    """x [n, d] to [x, a cos(Bx), a sin(Bx)], B fixed, of frequencies from 1 to ``highest``, geometrically spread.
+
+    The amplitude a falls as the inverse of the frequency above 8: energies are smooth at first.
 
     Reference: Fourier Features Let Networks Learn High Frequency Functions (Tancik et al., 2020).
     """
 
     frequencies: Tensor
+    amplitudes: Tensor
 
     def __init__(self, dimension: int, highest: float = 32.0) -> None:
         super().__init__()
         directions = F.normalize(torch.randn(dimension, FREQUENCIES), dim=0)
-        self.register_buffer("frequencies", directions * torch.logspace(0, math.log10(highest), FREQUENCIES))
+        sizes = torch.logspace(0, math.log10(highest), FREQUENCIES)
+        self.register_buffer("frequencies", directions * sizes)
+        self.register_buffer("amplitudes", (8 / sizes).clamp(max=1))
         self.out = dimension + 2 * FREQUENCIES
 
     def forward(self, x: Tensor) -> Tensor:
         angles = x @ self.frequencies
-        return torch.cat([x, angles.cos(), angles.sin()], dim=1)
+        return torch.cat([x, self.amplitudes * angles.cos(), self.amplitudes * angles.sin()], dim=1)
 
 
 def trunk(shape: tuple[int, ...], outputs: int, width: int) -> nn.Module:

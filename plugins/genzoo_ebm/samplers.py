@@ -4,10 +4,10 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 
 from genzoo.capabilities import Score, as_energy, expand
@@ -29,15 +29,14 @@ class Langevin:
         num_steps: Gradient steps.
         step: Step size e, in squared units of the model's ``spread`` (of the data, where it has none); the model's own
             by default, or 0.01.
-        temperature: T of the noise sqrt(e T) N(0, I); below 1 the samples are more likely and less varied.
-        cold: The share of the steps, the first ones, without noise: a flow downhill.
+        temperature: T of the noise sqrt(e T) N(0, I); below 1 the samples are more likely and less varied, at 0
+            the walk flows downhill.
         candidates: States that each walk's start is chosen from, by their energy; the model's own by default, or 1.
     """
 
     num_steps: PositiveInt = 300
     step: PositiveFloat | None = None
     temperature: NonNegativeFloat = 1.0
-    cold: Annotated[float, Field(ge=0, le=1)] = 0.0
     candidates: PositiveInt | None = None
     low_precision: ClassVar[bool] = True
     needs: ClassVar[tuple[type, ...]] = (Score,)
@@ -45,9 +44,7 @@ class Langevin:
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
         """Every state of the walk."""
         x = chosen(model, n, self.candidates or own_candidates(model), generator)
-        num_cold = round(self.cold * self.num_steps)
-        heat = itertools.chain(itertools.repeat(0.0, num_cold), itertools.repeat(self.temperature))
-        states = walk(model, x, step_size(self.step, model), generator, heat)
+        states = walk(model, x, step_size(self.step, model), generator, self.temperature)
         yield from itertools.islice(states, self.num_steps)
 
     def expected_std(self, model: Any, std: float) -> float:

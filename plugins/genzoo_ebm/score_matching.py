@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from genzoo.capabilities import Energy, as_energy, expand, labelled
-from genzoo.images import is_image
 from genzoo.protocols import Batch
 from genzoo_ebm.gradients import slope
 
@@ -29,18 +28,17 @@ class EnergyScoreMatching:
 
     Args:
         lr: Learning rate.
-        sigma_min: Standard deviation of the smallest noise, in data units; by default 0.1 for images and 0.05 for
-            points.
+        sigma_min: Standard deviation of the smallest noise, in data units.
         sigma_max: Of the largest; the smallest by default.
     """
 
-    lr: PositiveFloat = 1e-3
-    sigma_min: PositiveFloat | None = None
+    lr: PositiveFloat = 2e-3
+    sigma_min: PositiveFloat = 0.1
     sigma_max: PositiveFloat | None = None
     needs: ClassVar[tuple[type, ...]] = (Energy,)
 
     def __post_init__(self) -> None:
-        if self.sigma_min and self.sigma_max and self.sigma_max < self.sigma_min:
+        if self.sigma_max is not None and self.sigma_max < self.sigma_min:
             raise ValueError(f"sigma_max={self.sigma_max} is below sigma_min={self.sigma_min}: it is the larger one")
 
     def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
@@ -55,11 +53,10 @@ class EnergyScoreMatching:
     def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch."""
         batch = next(batches)
-        sigma, z = expand(self._sigmas(model, batch.x), batch.x), torch.randn_like(batch.x)
+        sigma, z = expand(self._sigmas(batch.x), batch.x), torch.randn_like(batch.x)
         gradient = slope(as_energy(labelled(model, batch.y)), batch.x + sigma * z)
         yield "model", (sigma * gradient - z).square().mean()
 
-    def _sigmas(self, model: Any, x: Tensor) -> Tensor:
-        low = self.sigma_min or (0.1 if is_image(model.shape) else 0.05)
-        high = self.sigma_max or low
-        return low * torch.exp(math.log(high / low) * torch.rand(len(x), device=x.device))
+    def _sigmas(self, x: Tensor) -> Tensor:
+        ratio = (self.sigma_max or self.sigma_min) / self.sigma_min
+        return self.sigma_min * torch.exp(math.log(ratio) * torch.rand(len(x), device=x.device))

@@ -1,7 +1,6 @@
 """Walks along the gradient of an energy, and what a model says of its own."""
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -31,15 +30,13 @@ class Walkable(Protocol):
         """A z of [n, *shape], with A symmetric: white noise made as wide as the data."""
 
 
-def walk(
-    model: Any, x: Tensor, step: float, generator: Generator, temperatures: Iterable[float] = itertools.repeat(1.0)
-) -> Iterator[Tensor]:
-    """An unadjusted Langevin step at each temperature: x <- x + (e / 2) A A grad log p(x) + sqrt(e T) A N(0, I).
+def walk(model: Any, x: Tensor, step: float, generator: Generator, temperature: float = 1.0) -> Iterator[Tensor]:
+    """Unadjusted Langevin steps without an end: x <- x + (e / 2) A A grad log p(x) + sqrt(e T) A N(0, I).
 
     A is the model's ``spread``, or the identity: the walk is that of u with x = A u, and as quick in every direction.
     """
     score, spread = as_score(model).score, spread_of(model)
-    for temperature in temperatures:
+    while True:
         noise = torch.randn(x.shape, generator=generator, device=x.device)
         drift = 0.5 * step**0.5 * spread(score(x))
         x = x + step**0.5 * spread(drift + temperature**0.5 * noise)

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from genzoo.nets import ClassEmbedding
 from genzoo_flow.layers import Invertible
 
 LARGEST_LOG_SCALE = 2.0
@@ -97,6 +98,27 @@ class Coupling(Invertible):
     def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         a, b = z.chunk(2, dim=1)
         return torch.cat([a, self._steer(a, labels).inverse(b)], dim=1)
+
+
+class ClassPrior(Invertible):
+    """z = x exp(s_y) + t_y, [n, d], by the class y of a row: what goes to N(0, I) comes from a Gaussian of each class.
+
+    Reference: Glow (Kingma and Dhariwal, 2018), whose prior of a class this is.
+    """
+
+    def __init__(self, dimension: int, num_classes: int) -> None:
+        super().__init__()
+        self.classes = ClassEmbedding(num_classes, AFFINE.numbers * dimension)
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        z, log_slope = self._of(x, labels)(x)
+        return z, log_slope.sum(1)
+
+    def inverse(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self._of(z, labels).inverse(z)
+
+    def _of(self, x: Tensor, labels: Tensor | None) -> Increasing:
+        return AFFINE.make(self.classes(labels, x).unflatten(1, (-1, AFFINE.numbers)))
 
 
 def halves(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:

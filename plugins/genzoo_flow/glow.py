@@ -1,5 +1,6 @@
 """Glow, for points and for images of any size; also of a class."""
 
+import math
 from functools import partial
 from typing import Literal
 
@@ -8,8 +9,8 @@ from torch import Tensor
 
 from genzoo.capabilities import Conditional, Given
 from genzoo.images import is_image
-from genzoo_flow.couplings import ADDITIVE, AFFINE, Coupling, Form, halves
-from genzoo_flow.layers import ActNorm, Invertible, Linear1x1
+from genzoo_flow.couplings import ADDITIVE, AFFINE, ClassPrior, Coupling, Form, halves
+from genzoo_flow.layers import ActNorm, Chain, Invertible, Linear1x1
 from genzoo_flow.model import Flow
 from genzoo_flow.multiscale import Alpha, bijection
 from genzoo_flow.steering import prior, shallow
@@ -57,7 +58,8 @@ class Glow(Flow, Conditional):
             raise ValueError("conditional = True needs data with classes, and this has none: use conditional = False")
         classes, width = num_classes if conditional else None, width or (128 if is_image(shape) else 64)
         layers = partial(_steps, number=steps, form=FORMS[coupling], width=width, num_classes=classes)
-        super().__init__(shape, bijection(shape, scales, alpha, levels, layers))
+        flow = bijection(shape, scales, alpha, levels, layers)
+        super().__init__(shape, Chain(flow, ClassPrior(math.prod(shape), classes)) if classes else flow)
         if classes is not None:
             self.num_classes = classes
 
@@ -66,7 +68,9 @@ class Glow(Flow, Conditional):
         return Given(self, labels)
 
 
-def _steps(shape: tuple[int, ...], number: int, form: Form, width: int, num_classes: int | None) -> list[Invertible]:
+def _steps(
+    shape: tuple[int, ...], scale: int, *, number: int, form: Form, width: int, num_classes: int | None
+) -> list[Invertible]:
     steered = halves(shape)[1][0]
     layers: list[Invertible] = []
     for _ in range(number):

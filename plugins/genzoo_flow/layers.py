@@ -155,7 +155,7 @@ class Linear1x1(Invertible):
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
         channels = shape[0]
-        self.register_buffer("back", _shuffled(channels).argsort())
+        self.register_buffer("back", _shuffled(channels))
         self.lower, self.upper = (nn.Parameter(torch.zeros(channels, channels)) for _ in range(2))
         self.log_scale = nn.Parameter(torch.zeros(channels))
         self.pixels = math.prod(shape[1:])
@@ -179,9 +179,8 @@ class Linear1x1(Invertible):
 
 
 def _shuffled(channels: int) -> Tensor:
-    """A random order, but not the one that leaves all as it is."""
-    order = torch.randperm(channels)
-    return order.flip(0) if torch.equal(order, torch.arange(channels)) else order
+    """A random order; of two, the other one: neither may always pass a coupling."""
+    return torch.randperm(channels) if channels > 2 else torch.arange(channels).flip(0)
 
 
 def _at_every_pixel(matrix: Tensor, x: Tensor) -> Tensor:

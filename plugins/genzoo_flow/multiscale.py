@@ -12,8 +12,8 @@ from genzoo_flow.layers import Chain, Flatten, Invertible, Logit, Split, Squeeze
 Alpha = Annotated[float, Field(gt=0, lt=0.5)]
 """Of a :class:`Logit`."""
 
-Steps = Callable[[tuple[int, ...]], list[Invertible]]
-"""The layers of one scale, of its shape (channels, height, width) after the squeeze; or of points."""
+Steps = Callable[[tuple[int, ...], int], list[Invertible]]
+"""The layers of one scale: of its shape (channels, height, width) after the squeeze, and its number from 0."""
 
 
 def bijection(shape: tuple[int, ...], scales: int, alpha: float | None, levels: int | None, steps: Steps) -> Chain:
@@ -27,12 +27,12 @@ def bijection(shape: tuple[int, ...], scales: int, alpha: float | None, levels: 
     if max(shape) < 2:
         raise ValueError(f"data of shape {shape} has one number: a coupling needs two, one to steer the other")
     if not is_image(shape):
-        return Chain(*steps(shape), Flatten(shape))
+        return Chain(*steps(shape, 0), Flatten(shape))
     levels = levels or 256
     return Chain(Logit(levels / (levels - 1), alpha or 1 / (2 * levels)), multiscale(shape, scales, steps))
 
 
-def multiscale(shape: tuple[int, ...], scales: int, steps: Steps) -> Chain:
+def multiscale(shape: tuple[int, ...], scales: int, steps: Steps, number: int = 0) -> Chain:
     """As many scales as asked for, or as both sides can be halved: 28 has 14 and 7.
 
     Every scale begins with the squeeze, so that no net works at full resolution: a checkerboard of pixels is then a set
@@ -43,11 +43,11 @@ def multiscale(shape: tuple[int, ...], scales: int, steps: Steps) -> Chain:
     c, h, w = shape
     rows, columns = smallest_factor(h), smallest_factor(w)
     shape = (c * rows * columns, h // rows, w // columns)
-    layers = [Squeeze(rows, columns), *steps(shape)]
-    if scales == 1 or shape[1] % 2 or shape[2] % 2:
+    layers = [Squeeze(rows, columns), *steps(shape, number)]
+    if number + 1 == scales or shape[1] % 2 or shape[2] % 2:
         return Chain(*layers, Flatten(shape))
     staying, leaving = halves(shape)
-    return Chain(*layers, Split(leaving, multiscale(staying, scales - 1, steps)))
+    return Chain(*layers, Split(leaving, multiscale(staying, scales, steps, number + 1)))
 
 
 def smallest_factor(side: int) -> int:

@@ -26,7 +26,7 @@ class RealNVP(Flow):
     Args:
         shape: Of one example.
         couplings: At each scale.
-        width: Hidden units or channels of each coupling's net.
+        width: Hidden units or channels of each coupling's net at the first scale; at each further one twice as many.
         blocks: Residual blocks of each coupling's net (hidden layers, of points).
         scales: At most; fewer where the sides cannot be halved as often.
         alpha: Of the logit that images pass: how near 0 and 1 black and white come; half a level by default.
@@ -41,22 +41,26 @@ class RealNVP(Flow):
         shape: tuple[int, ...],
         *,
         couplings: PositiveInt | None = None,
-        width: PositiveInt = 64,
+        width: PositiveInt | None = None,
         blocks: PositiveInt = 1,
-        scales: PositiveInt = 3,
+        scales: PositiveInt = 2,
         alpha: Alpha | None = None,
         levels: int | None = None,
     ) -> None:
-        number = couplings or (8 if is_image(shape) else 12)
-        layers = partial(_couplings, number=number, width=width, blocks=blocks)
+        layers = partial(
+            _couplings,
+            number=couplings or (8 if is_image(shape) else 12),
+            width=width or (64 if not is_image(shape) else 48 if max(shape) > 16 else 24),
+            blocks=blocks,
+        )
         super().__init__(shape, bijection(shape, scales, alpha, levels, layers))
 
 
-def _couplings(shape: tuple[int, ...], number: int, width: int, blocks: int) -> list[Invertible]:
+def _couplings(shape: tuple[int, ...], scale: int, *, number: int, width: int, blocks: int) -> list[Invertible]:
     passing, steered = halves(shape)
     layers: list[Invertible] = []
     for order in orders(shape, number):
-        net = residual(passing, steered[0] * AFFINE.numbers, width, blocks)
+        net = residual(passing, steered[0] * AFFINE.numbers, width * 2**scale, blocks)
         layers += [ActNorm(shape), Permute(order), Coupling(net, AFFINE), Permute(order.argsort())]
     return [*layers, ActNorm(shape)]
 

@@ -53,7 +53,7 @@ class SplineFlow(Flow):
         super().__init__(shape, bijection(shape, scales, alpha, levels, layers))
 
 
-def _couplings(shape: tuple[int, ...], number: int, form: Form, width: int) -> list[Invertible]:
+def _couplings(shape: tuple[int, ...], scale: int, *, number: int, form: Form, width: int) -> list[Invertible]:
     passing, steered = halves(shape)
     layers: list[Invertible] = []
     for _ in range(number):

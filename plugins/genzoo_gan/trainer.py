@@ -19,7 +19,6 @@ from genzoo_gan.critics import PointCritic, ResidualCritic
 from genzoo_gan.objectives import OBJECTIVES
 from genzoo_gan.penalties import gradient_penalty, r1
 
-
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -91,7 +90,7 @@ class Adversarial:
         objective: Which game is played.
         lr: Learning rate of the generator.
         critic_lr: Learning rate of the critic.
-        betas: Adam's, of both.
+        beta1: Adam's momentum, of both; ``beta2`` that of the squares.
         critic_steps: Critic updates per generator update.
         gradient_penalty: Weight of E[(|grad c| - 1)^2] between data and fakes; 10 for wasserstein, else none.
         r1: Weight gamma of gamma / 2 E[|grad c|^2] on data.
@@ -103,7 +102,8 @@ class Adversarial:
     objective: Literal["non-saturating", "hinge", "wasserstein"] = "hinge"
     lr: PositiveFloat = 1e-3
     critic_lr: PositiveFloat = 1e-3
-    betas: tuple[Momentum, Momentum] = (0.0, 0.9)
+    beta1: Momentum = 0.0
+    beta2: Momentum = 0.9
     critic_steps: PositiveInt = 1
     gradient_penalty: NonNegativeFloat | None = None
     r1: NonNegativeFloat = 0.0
@@ -133,9 +133,10 @@ class Adversarial:
         judged = list(self._judge(model).critic.parameters())
         known = set(judged)
         made = [p for p in model.parameters() if p not in known]
+        betas = (self.beta1, self.beta2)
         return {
-            "critic": Adam(judged, lr=self.critic_lr, betas=self.betas, fused=True),
-            "generator": Adam(made, lr=self.lr, betas=self.betas, fused=True),
+            "critic": Adam(judged, lr=self.critic_lr, betas=betas, fused=True),
+            "generator": Adam(made, lr=self.lr, betas=betas, fused=True),
         }
 
     def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:

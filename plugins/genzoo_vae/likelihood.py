@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 MIN_LOG_SCALE, MAX_LOG_SCALE = -7.0, 5.0
-"""Outside, a level has no mass in float32, or all of it."""
+"""Narrower than any level, wider than all of them together: beyond, float32 has only zeros and infinities."""
 
 
 def log_logistic_mass(x: Tensor, mean: Tensor, log_scale: Tensor, levels: int) -> Tensor:

@@ -33,7 +33,7 @@ def test_it_is_the_share_of_labels_that_the_classifier_sees() -> None:
 
 
 def test_of_images_it_has_wilsons_interval_and_the_classifiers_own_accuracy_beside_it(digits: Digits) -> None:
-    train, test, labels = digits
+    _, test, labels = digits
     asked = labels[:250].clone()
     asked[:100] = (asked[:100] + 1) % 10  # 100 of 250 are asked for as something else
     found = evaluate_images(test[:250], test[250:], labels=asked, strata=labels[250:])["class_accuracy"]
@@ -53,7 +53,7 @@ def seen(pictures: Tensor, labels: Tensor) -> ImageSet:
 
 
 def test_labels_are_cut_with_their_images(digits: Digits) -> None:
-    train, test, labels = digits
+    _, test, labels = digits
     found = evaluate_images(test, test[:120], labels=labels, strata=labels[:120])["class_accuracy"]
     assert found.value is not None and found.value > 0.9
 

@@ -36,7 +36,8 @@ def test_conversions_fit_and_what_no_sampler_needs_is_left_out() -> None:
     names = set(combinations(conditional_zoo(), "conditional"))
     assert "diffusion/combination/samples[descend-1x8x8]" in names  # of a noisy score, which the noise is made into
     assert not any(name.startswith("noisy-classifier/combination/samples") for name in names)
-    assert len(names) == 3 + 3
+    assert "clusters/combination/trains[fit-1x8x8]" in names  # a trainer of another model, of the same needs
+    assert len(names) == 5 + 5
 
 
 def test_a_plugin_is_tried_with_the_models_and_the_trainers_of_others() -> None:

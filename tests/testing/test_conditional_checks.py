@@ -51,21 +51,20 @@ class Told(Likelihood):
         yield "model", -labelled(model, batch.y, 0.1).log_prob(batch.x).mean()
 
 
-
-
 def sound(**changed: Any) -> Any:
     return zoo_with(**{"model": Shifted, "trainer": Told, **changed})
 
 
-CONDITIONAL = [c for c in checks("model", "toy", sound()) if c.name.split("[")[0].endswith(
-    ("capabilities", "computes", "no_label", "to_their_labels", "are_refused", "it_labels", "given_labels"))]  # fmt: skip
+ENDS = ("capabilities", "computes", "no_label", "to_their_labels", "are_refused", "it_labels", "given_labels")
+CONDITIONAL = [c for c in checks("model", "toy", sound()) if c.name.split("[")[0].endswith(ENDS)]
 
 
 def test_a_model_with_the_option_is_judged_both_ways() -> None:
     names = {c.name for c in checks("model", "toy", sound())}
     assert {"toy/model/is_a_model[2]", "toy/model/training_teaches_it_labels[1x8x8]"} <= names
     assert not any("labels" in c.name for c in checks("model", "toy", zoo_with()))
-    assert "diffusion/model/no_class_is_no_label[2]" in {c.name for c in checks("model", "diffusion", conditional_zoo())}
+    names = {c.name for c in checks("model", "diffusion", conditional_zoo())}
+    assert "diffusion/model/no_class_is_no_label[2]" in names
 
 
 @pytest.mark.parametrize("check", CONDITIONAL)

@@ -39,12 +39,9 @@ def draws(n: int = 600) -> tuple[Tensor, Tensor]:
     return CENTRES[labels] + 0.3 * noise, labels
 
 
-
-
-
 @pytest.mark.parametrize("part", PARTS)
 def test_each_row_is_judged_by_its_own_class(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However the rows are batched: the entropy of one Gaussian, log(2 pi e s^2) in the plane, if all labels are right."""
+    """However the rows are batched, against the density of its own Gaussian; another label makes it unlikely."""
     monkeypatch.setattr(task, "ROWS_AT_ONCE", 70)
     x, labels = draws()
     found, *_ = likelihoods(Part(MIXTURE, *PARTS[part]), x, None, labels=labels)
