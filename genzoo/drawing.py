@@ -1,12 +1,15 @@
 """How one sample set is drawn from a trained model: by which sampler, guided how; checked before any work."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from genzoo.capabilities import NoisyClassifier
-from genzoo.config import SampleConfig, TrainConfig
+from genzoo.config import SampleConfig, TrainConfig, checked
 from genzoo.data import Data
 from genzoo.errors import InvalidConfig
 from genzoo.guidance import Guidance, check
@@ -18,6 +21,7 @@ from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
 CLASSIFIER = "classifier"
+Labels = Tensor | Sequence[int] | int | None
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,23 @@ def _guidance(config: SampleConfig, classifier: Reference | None) -> Guidance | 
     if config.guidance is None and classifier is not None:
         raise InvalidConfig("a classifier guides as strongly as guidance says, and that is not given: 1 is Bayes' rule")
     return None if config.guidance is None else Guidance(config.guidance, classifier and classifier.model)
+
+
+def asked(
+    where: str,
+    sampler: str | None,
+    options: Mapping[str, Any] | None,
+    guidance: float | None,
+    classifier: str | Mapping[str, Any] | None,
+    seed: int,
+) -> SampleConfig:
+    """What a user says of a drawing, checked; ``where`` opens the message of :class:`InvalidConfig`."""
+    drawn = {"sampler": sampler, "options": dict(options or {}), "guidance": guidance, "seed": seed}
+    return checked(SampleConfig, {**drawn, "classifier": classifier}, where)
+
+
+def one_a_sample(labels: Labels, n: int) -> Tensor | None:
+    """The labels of ``n`` samples, where one may stand for all."""
+    if labels is None:
+        return None
+    return torch.full((n,), labels) if isinstance(labels, int) else torch.as_tensor(labels)

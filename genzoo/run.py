@@ -1,18 +1,17 @@
 """A finished training: sample it, measure it. And the function that makes one: train."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from genzoo import scoring
 from genzoo.config import SampleConfig, TrainConfig, checked
 from genzoo.data import Data, load
-from genzoo.drawing import Drawing, prepare_drawing
+from genzoo.drawing import Drawing, Labels, asked, one_a_sample, prepare_drawing
 from genzoo.errors import InvalidSamples, RunError
 from genzoo.evaluation import Record
 from genzoo.evaluation.record import Likelihood, ModelPart, Parameters, ReferencePart, TrainingPart
@@ -26,7 +25,6 @@ from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
 DEFAULT_OUT = Path("runs")
-Labels = Tensor | Sequence[int] | int | None
 log = logging.getLogger(__name__)
 
 
@@ -102,14 +100,14 @@ class Run:
         Raises:
             GenZooError: one subclass per cause, before anything is drawn.
         """
-        config = _asked("genzoo.sample", sampler, options, guidance, classifier, seed)
+        config = asked("genzoo.sample", sampler, options, guidance, classifier, seed)
         config = config.model_copy(update={"num_samples": n})
         return self._draw(prepare_drawing(self.zoo, self.model, self.config, self.data, config), labels)
 
     def _draw(self, drawing: Drawing, labels: Labels = None) -> Samples:
         """In float32 where the training was asked to be."""
         n, config = drawing.config.num_samples or 0, drawing.config
-        chosen = choose_labels(self.model, n, _one_a_sample(labels, n), drawing.guidance)
+        chosen = choose_labels(self.model, n, one_a_sample(labels, n), drawing.guidance)
         drawing.settle(self.folder)
         precision = "float32" if self.config.precision == "float32" else "auto"
         return draw(
@@ -155,7 +153,7 @@ class Run:
         seed: int = 0,
     ) -> Record:
         """Draw as many samples as the protocol asks for, keep them in the run's folder, and measure them."""
-        return self.score(_asked("genzoo.evaluate", sampler, options, guidance, classifier, seed))
+        return self.score(asked("genzoo.evaluate", sampler, options, guidance, classifier, seed))
 
     def score(self, config: SampleConfig, judging: Judging | None = None, against: Standard | None = None) -> Record:
         """Draw, store and measure one sample set; the record is written beside the samples, last.
@@ -226,24 +224,6 @@ class Run:
             references=references or None,
             **{fact: cost.get(fact) for fact in ("cpu", "gpu", "threads")},
         )
-
-
-def _asked(
-    where: str,
-    sampler: str | None,
-    options: Mapping[str, Any] | None,
-    guidance: float | None,
-    classifier: str | Mapping[str, Any] | None,
-    seed: int,
-) -> SampleConfig:
-    asked = {"sampler": sampler, "options": dict(options or {}), "guidance": guidance, "seed": seed}
-    return checked(SampleConfig, {**asked, "classifier": classifier}, where)
-
-
-def _one_a_sample(labels: Labels, n: int) -> Tensor | None:
-    if labels is None:
-        return None
-    return torch.full((n,), labels) if isinstance(labels, int) else torch.as_tensor(labels)
 
 
 def start(

@@ -23,7 +23,7 @@ ZOO = Zoo.load()
 SMALL: dict[str, dict[str, Any]] = {
     "multiscale-pixelcnn": {"width": 8, "hidden": 8},
     "pixelcnn": {"width": 8, "blocks": [1, 1], "hidden": 8},
-    "pixel-transformer": {"width": 12, "depth": 2, "hidden": 8},
+    "pixel-transformer": {"width": 12, "depth": 2, "heads": 3, "hidden": 8},
 }
 MODELS = sorted(SMALL)
 COLOUR, ODD, TALL = (3, 4, 4), (1, 5, 7), (1, 8, 6)
@@ -276,7 +276,7 @@ def test_what_it_cannot_do_is_said_in_one_line(
         ("pixelcnn", {"patch": 3}, "patch=3 does not divide 28x28 pixels: take a divisor of both"),
         ("pixel-transformer", {"patch": 8}, "patch=8 does not divide 28x28 pixels: take a divisor of both"),
         ("multiscale-pixelcnn", {"factors": [4, 2]}, "do not divide 28x28 pixels: take fewer or smaller"),
-        ("pixel-transformer", {"heads": 5}, "heads=5 does not divide width=12"),
+        ("pixel-transformer", {"heads": 7}, "heads=7 does not divide width=12"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused(name: str, options: dict[str, Any], says: str) -> None:

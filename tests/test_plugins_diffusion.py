@@ -1,8 +1,13 @@
 """The schedulers' steps on a closed-form Gaussian, for numbers of steps that do and do not divide the process."""
 
+import math
+from typing import Any
+
 import pytest
 import torch
+from torch import Tensor
 
+from genzoo.capabilities import Velocity
 from genzoo.sampling import draw
 from genzoo.testing import GaussianReference
 from genzoo.zoo import Zoo
@@ -42,3 +47,98 @@ def test_ddpm_keeps_the_spread_and_starts_from_the_noisiest_level(num_steps: int
 def test_impossible_numbers_of_steps_are_refused(sampler: str, option: int) -> None:
     with pytest.raises(Exception, match=f"{sampler!r}: num_steps={option} is not"):
         ZOO.sampler(sampler, {"num_steps": option})
+
+
+def limit(model: GaussianReference, std: float, sigma_max: float = 80.0) -> float:
+    """What the exact solution of the probability flow makes of N(mean, std^2) from sigma_max to sigma_min, denoised.
+
+    x scales as sqrt(std^2 + sigma^2); the last step multiplies by std^2 / (std^2 + sigma_min^2).
+    """
+    last = std**2 + model.sigma_min**2
+    return sigma_max * math.sqrt(last / (std**2 + sigma_max**2)) * std**2 / last
+
+
+@pytest.mark.parametrize(("sampler", "num_steps"), [("probability-flow", 40), ("dpm-solver", 80)])
+def test_solvers_over_noise_levels_are_of_second_order(sampler: str, num_steps: int) -> None:
+    """Twice the steps leave a quarter of the error against the exact solution."""
+    few, many = (ZOO.sampler(sampler, {"num_steps": n}).expected_std(MODEL, STD) for n in (num_steps, 2 * num_steps))
+    ratio = (few - limit(MODEL, STD)) / (many - limit(MODEL, STD))
+    assert 3.3 < ratio < 4.8
+
+
+@pytest.mark.parametrize(("solver", "order"), [("euler", 1), ("midpoint", 2), ("heun", 2)])
+def test_the_flow_s_solvers_are_at_least_of_their_order(solver: str, order: int) -> None:
+    few, many = (ZOO.sampler("flow", {"num_steps": n, "solver": solver}).expected_std(MODEL, STD) for n in (80, 160))
+    assert (few - STD) / (many - STD) > 0.85 * 2**order  # of a Gaussian the midpoint is better still
+
+
+CALLS = [
+    ("probability-flow", {"num_steps": 18}, 35),
+    ("probability-flow", {"num_steps": 1}, 1),
+    ("dpm-solver", {"num_steps": 25}, 25),
+    ("dpm-solver", {"num_steps": 1}, 1),
+    ("reverse-sde", {"num_steps": 30}, 30),
+    ("flow", {"num_steps": 25, "solver": "euler"}, 25),
+    ("flow", {"num_steps": 12, "solver": "midpoint"}, 24),
+    ("flow", {"num_steps": 13, "solver": "heun"}, 25),
+]
+
+
+@pytest.mark.parametrize(("sampler", "options", "calls"), CALLS)
+def test_the_calls_are_as_many_as_the_docstring_says(sampler: str, options: dict[str, Any], calls: int) -> None:
+    assert draw(ZOO.sampler(sampler, options), MODEL, 10, seed=0).calls_per_sample == calls
+
+
+@pytest.mark.parametrize("options", [{"solver": "euler"}, {"solver": "midpoint", "num_steps": 10}, {"solver": "heun"}])
+def test_a_velocity_flows_as_what_it_denoises(options: dict[str, Any]) -> None:
+    """The same draw by the velocity of a Gaussian and by its denoised data, but for sigma outside 0.002 to 80."""
+
+    class Flowing(GaussianReference, Velocity):
+        def velocity(self, x_t: Tensor, t: Tensor) -> Tensor:
+            mean, slope = self.centres[0], (t * STD**2 - (1 - t)) / (t**2 * STD**2 + (1 - t) ** 2)
+            return mean + slope * (x_t - t * mean)
+
+    sampler = ZOO.sampler("flow", options)
+    by_velocity, by_denoising = (
+        draw(sampler, model, 100, seed=0).x for model in (Flowing(torch.tensor([0.2, -0.4]), STD**2), MODEL)
+    )
+    assert torch.allclose(by_velocity, by_denoising, atol=5e-3)
+    assert not torch.equal(by_velocity, by_denoising)
+
+
+def test_euler_s_flow_is_ddim() -> None:
+    """One step of it from t to t' is a step from sigma = (1 - t) / t to sigma' that keeps the denoised data."""
+    states = list(ZOO.sampler("flow", {"solver": "euler", "num_steps": 4}).steps(MODEL, 5, generator()))
+    x, t, later = states[1], 0.5, 0.75
+    clean = MODEL.denoise(x / t, torch.tensor((1 - t) / t))
+    ratio = ((1 - later) / later) / ((1 - t) / t)
+    assert torch.allclose(states[2] / later, clean + ratio * (x / t - clean), atol=1e-5)
+
+
+def test_sampling_starts_at_80_however_noisy_the_process_ends() -> None:
+    """The cosine schedule ends at sigma = 20,000."""
+    seen: list[float] = []
+
+    class Cosine(GaussianReference):
+        sigma_max = 20_000.0
+
+        def noisy_score(self, x: Tensor, sigma: Tensor) -> Tensor:
+            seen.append(float(sigma))
+            return super().noisy_score(x, sigma)
+
+    draw(ZOO.sampler("probability-flow", {"num_steps": 5}), Cosine(torch.zeros(2), 1.0), 2, seed=0)
+    assert max(seen) == 80
+
+
+def test_guided_by_labels_a_learned_variance_follows_them() -> None:
+    """``ddpm`` on a conditional model asks for noise and variance of the rows' own classes."""
+    options = {"learned_variance": True, "conditional": True, "timesteps": 100}
+    model = ZOO.model("ddpm", (2,), options, {"num_classes": 3})
+    with torch.no_grad():
+        model.net.embed_class.vectors.weight.copy_(torch.randn(4, model.net.width))
+    one, other = (draw(ZOO.sampler("ddpm"), model, 3, seed=0, labels=torch.tensor(y)).x for y in ([0, 1, 2], [0, 2, 2]))
+    assert one.isfinite().all() and (one == other).all(1).tolist() == [True, False, True]
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)

@@ -60,7 +60,9 @@ def test_whatever_the_net_says_the_model_predicts_the_noise(target: Target, beta
     x_t = (signal * (MEAN + STD * torch.randn(1000, 2)) + noise * torch.randn(1000, 2)).float()
     found = DDPM((2,), Says(says), betas, target, None).predict(x_t, t)
     clean = (x_t - noise * found) / signal
-    assert torch.allclose(found.double(), (x_t - signal * posterior_mean(x_t.double(), signal, noise)) / noise, atol=1e-4)
+    assert torch.allclose(
+        found.double(), (x_t - signal * posterior_mean(x_t.double(), signal, noise)) / noise, atol=1e-4
+    )
     assert torch.allclose(clean, posterior_mean(x_t.double(), signal, noise), atol=3e-3)  # 2e-5 of the signal is left
 
 
@@ -101,8 +103,12 @@ def test_every_model_is_the_gaussian_s_denoiser_and_score_when_its_net_is_right(
     s = SIGMAS.double()[:, None]
     nets = {
         "edm": Preconditioned((2,), Says(lambda y, t: edm_net(y, SIGMAS)), 0.5, (0.002, 80.0), None),
-        "ncsn": NCSN((2,), Says(lambda y, t: REFERENCE.noisy_score(y * (1 + s**2).sqrt(), SIGMAS) * s), (0.002, 80.0), None),
-        "flow-matching": FlowMatching((2,), Says(lambda y, t: straight_velocity(y.double(), t.double()[:, None])), None),
+        "ncsn": NCSN(
+            (2,), Says(lambda y, t: REFERENCE.noisy_score(y * (1 + s**2).sqrt(), SIGMAS) * s), (0.002, 80.0), None
+        ),
+        "flow-matching": FlowMatching(
+            (2,), Says(lambda y, t: straight_velocity(y.double(), t.double()[:, None])), None
+        ),
     }
     for name, model in nets.items():
         score = as_noisy_score(model).noisy_score(x, SIGMAS).double()

@@ -5,8 +5,9 @@ from torch import Tensor, nn
 
 
 class ClassEmbedding(nn.Module):
-    """A vector for each class, and one more, of index ``num_classes``, for no class at all; all start at zero.
+    """A vector for each class, and one more, of index ``num_classes``, for no class at all.
 
+    They start as draws of N(0, I): vectors that start at zero are learned so slowly that few samples follow them.
     Without ``num_classes`` the net is unconditional, and what is embedded is zero.
     """
 
@@ -14,8 +15,6 @@ class ClassEmbedding(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.vectors = None if num_classes is None else nn.Embedding(num_classes + 1, width)
-        if self.vectors is not None:
-            nn.init.zeros_(self.vectors.weight)
 
     def forward(self, labels: Tensor | None, like: Tensor) -> Tensor:
         """[n, width], or zero; ``labels`` [n] or None, which is no class for every row of ``like`` [n, ...]."""

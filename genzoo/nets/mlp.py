@@ -78,7 +78,7 @@ class ResidualMLP(nn.Module):
         self.width = width
         self.embed_t = nn.Sequential(nn.Linear(width, width), nn.SiLU())
         self.embed_class = ClassEmbedding(num_classes, width)
-        features = FourierFeatures(dimension)
+        features = FourierFeatures(dimension, bandwidth=2.0)
         self.embed_x = nn.Sequential(features, nn.Linear(features.out, width))
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))

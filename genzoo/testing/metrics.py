@@ -22,41 +22,50 @@ if TYPE_CHECKING:
     from genzoo.zoo import Zoo
 
 NUM_IMAGES = 120
-Pictures = Callable[[], Tensor]
+Pictures = Callable[[], tuple[Tensor, Tensor]]
 
 
-def digits() -> Tensor:
-    """Digits, uint8 [360, 8, 8, 1]."""
+def digits() -> tuple[Tensor, Tensor]:
+    """Digits, uint8 [360, 8, 8, 1], and what they are."""
     from genzoo.data import load
 
-    return load("digits").train.images()[: 3 * NUM_IMAGES]
+    split, rows = load("digits").train, torch.arange(3 * NUM_IMAGES)
+    labels = split.batch(rows).y
+    return split.images(rows), in_turn(len(rows)) if labels is None else labels
 
 
-def colours() -> Tensor:
-    """Smooth patches of random colours, rather dark, uint8 [360, 32, 32, 3]."""
+def in_turn(n: int) -> Tensor:
+    """Labels of ten classes, one after the other, [n]: what samples are asked for."""
+    return torch.arange(n) % 10
+
+
+def colours() -> tuple[Tensor, Tensor]:
+    """Smooth patches of random colours, rather dark, uint8 [360, 32, 32, 3], in classes of nothing."""
     coarse = torch.rand(3 * NUM_IMAGES, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    return (255 * F.interpolate(coarse, (32, 32), mode="bilinear") ** 2).to(torch.uint8).permute(0, 2, 3, 1)
+    images = (255 * F.interpolate(coarse, (32, 32), mode="bilinear") ** 2).to(torch.uint8).permute(0, 2, 3, 1)
+    return images, in_turn(len(images))
 
 
-def seen(images: Tensor) -> ImageSet:
+def seen(images: Tensor, labels: Tensor) -> ImageSet:
     """Images as a metric is given them, with the features of the extractor that is taken by default."""
     from genzoo.evaluation import default_extractor, extract, load_extractor
 
     _, height, width, channels = images.shape
     extractor = load_extractor(default_extractor((channels, height, width)))
     features = extract(images, extractor)
-    return ImageSet(images, features, extractor.logits(features))
+    return ImageSet(images, features, extractor.logits(features), labels)
 
 
 @lru_cache(maxsize=2)
 def comparisons(pictures: Pictures) -> dict[str, Comparison]:
     """Real images, noise, one image repeated and copies of the training images, each against the same real images."""
-    fresh, real, train = map(seen, pictures().split(NUM_IMAGES))
+    images, labels = (part.split(NUM_IMAGES) for part in pictures())
+    fresh, real, train = map(seen, images, labels)
     noise = torch.randint(256, fresh.images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     generated = {
         "real images": fresh,
-        "noise": seen(noise),
-        "one image": seen(fresh.images[:1].repeat(NUM_IMAGES, 1, 1, 1)),
+        "noise": seen(noise, in_turn(NUM_IMAGES)),
+        "one image": seen(fresh.images[:1].repeat(NUM_IMAGES, 1, 1, 1), in_turn(NUM_IMAGES)),
         "copies": train,
     }
     return {name: Comparison(images, real, train) for name, images in generated.items()}
@@ -127,7 +136,8 @@ def leaves_what_it_is_given(case: MetricCase) -> None:
 
 def _tensors(comparison: Comparison) -> list[Tensor]:
     sets = [images for images in (comparison.generated, comparison.real, comparison.train) if images is not None]
-    return [x for each in sets for x in (each.images, each.features, each.logits) if x is not None]
+    parts = (part for each in sets for part in (each.images, each.features, each.logits, each.labels))
+    return [part for part in parts if part is not None]
 
 
 def order_does_not_matter(case: MetricCase) -> None:
@@ -150,19 +160,22 @@ def _shuffled(comparison: Comparison) -> Comparison:
 
     def shuffled(images: ImageSet) -> ImageSet:
         rows = torch.randperm(len(images), generator=generator)
-        logits = None if images.logits is None else images.logits[rows]
-        return ImageSet(images.images[rows], images.features[rows], logits)
+        logits, labels = (None if part is None else part[rows] for part in (images.logits, images.labels))
+        return ImageSet(images.images[rows], images.features[rows], logits, labels)
 
     train = None if comparison.train is None else shuffled(comparison.train)
     return Comparison(shuffled(comparison.generated), shuffled(comparison.real), train, comparison.seed)
 
 
 def says_what_it_needs(case: MetricCase) -> None:
-    """Without training images, and without classes, it measures or raises InvalidSamples: nothing else."""
+    """Without training images, without classes or labels, it measures or raises InvalidSamples: nothing else."""
     comparison = case.of("real images")
     case.accepts(replace(comparison, train=None))
-    generated, real = replace(comparison.generated, logits=None), replace(comparison.real, logits=None)
-    case.accepts(replace(comparison, generated=generated, real=real))
+    generated, real = comparison.generated, comparison.real
+    blind = replace(comparison, generated=replace(generated, logits=None), real=replace(real, logits=None))
+    unlabelled = replace(comparison, generated=replace(generated, labels=None), real=replace(real, labels=None))
+    case.accepts(blind)
+    case.accepts(unlabelled)
 
 
 def moves_the_right_way(case: MetricCase) -> None:

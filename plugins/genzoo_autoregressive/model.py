@@ -3,9 +3,10 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Annotated, ClassVar, Protocol, runtime_checkable
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from genzoo.capabilities import Conditional, Given, Mass
@@ -13,6 +14,9 @@ from genzoo_autoregressive.distributions import distribution
 from genzoo_autoregressive.head import Head
 from genzoo_autoregressive.positions import Positions
 from genzoo_autoregressive.walks import Memory
+
+Levels = Annotated[int, Field(ge=2)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
 
 Draw = Callable[[Generator, float], Tensor]
 """Draws the numbers of one position at a temperature, and returns the image with them in it."""
@@ -41,7 +45,7 @@ class Autoregressive(Protocol):
 
 @dataclass(frozen=True)
 class Aside:
-    """What is known besides the patches before: labels [n], and features [n, width, rows, columns] of a position."""
+    """What is known besides the patches before: labels [n], and a context [n, features, rows, columns]."""
 
     labels: Tensor | None = None
     context: Tensor | None = None

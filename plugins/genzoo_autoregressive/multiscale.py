@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Generator, Tensor, nn
 
-from genzoo_autoregressive.model import Aside, AutoregressiveModel, Draw, Raster, classes
+from genzoo_autoregressive.model import Aside, AutoregressiveModel, Draw, Dropout, Levels, Raster, classes
 from genzoo_autoregressive.pixelcnn import Convolutions, Setting
 from genzoo_autoregressive.positions import Positions, refuse_points, seen, squares
 from genzoo_autoregressive.walks import Memory
@@ -126,10 +126,10 @@ def multiscale_pixelcnn(
     factors: tuple[Annotated[int, Field(ge=2)], ...] | None = None,
     width: PositiveInt = 80,
     blocks: PositiveInt = 1,
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    dropout: Dropout = 0.0,
     components: PositiveInt = 5,
     hidden: PositiveInt = 128,
-    levels: int | None = None,
+    levels: Levels | None = None,
     num_classes: int | None = None,
     conditional: bool = False,
 ) -> Pyramid:

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from genzoo.nets import ClassEmbedding
-from genzoo_autoregressive.model import Aside, PatchModel, Raster, Trunk, classes
+from genzoo_autoregressive.model import Aside, Dropout, Levels, PatchModel, Raster, Trunk, classes
 from genzoo_autoregressive.positions import Before, Positions, squares, usual_patch
 from genzoo_autoregressive.walks import Enlarge, Memory, Shifted, Step, Walk, Whole
 
@@ -151,29 +151,32 @@ def pixelcnn(
     *,
     patch: PositiveInt | None = None,
     width: PositiveInt = 64,
-    blocks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2),
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    blocks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 1),
+    dropout: Dropout = 0.0,
     components: PositiveInt = 5,
     hidden: PositiveInt = 128,
-    levels: int | None = None,
+    levels: Levels | None = None,
     num_classes: int | None = None,
     conditional: bool = False,
 ) -> PatchModel:
     """PixelCNN++ over patches: exact log P(image), one network evaluation a position.
 
     log P(x) = sum_i log P(x_i | x_1, ..., x_{i-1}) over squares of pixels in raster order, and within a square over its
-    numbers by a small network of their own: a square of 2x2 pixels costs a quarter of what single pixels do. A stream
-    of convolutions that sees the rows above and one that walks along the row; gated residual blocks; both go to half
-    the resolution and back, with skips. Each number has a mixture of discretised logistics, or a softmax where there
-    are at most 32 levels. Blocks have as many weights as the paper's, twice the hidden channels and one SiLU for the
-    ELU of both signs: half of the memory traffic. Channels follow one another through the head, not linearly.
+    numbers by a small network of their own: squares of 4x4 pixels cost the convolutions a sixteenth of what single
+    pixels do. A stream of convolutions that sees the rows above and one that walks along the row; gated residual
+    blocks; both go to half the resolution and back, with skips. Each number has a mixture of discretised logistics, or
+    a softmax where there are at most 32 levels.
+
+    Beside the paper: blocks have as many weights, but twice the hidden channels and one SiLU for the ELU of both signs,
+    which moves half of the memory; no weight normalisation; the numbers of a square, and so the colours of a pixel,
+    follow one another through the small network, not linearly.
 
     References: PixelCNN++ (Salimans et al., 2017); Conditional Image Generation with PixelCNN Decoders (van den Oord et
     al., 2016), for the two streams and their gates.
 
     Args:
         shape: (channels, height, width) of one image.
-        patch: Side of a square; by default 2, and 1 for images of at most 16 pixels a side or an odd one.
+        patch: Side of a square; by default 4, and 1 for images of at most 16 pixels a side or that 4 does not divide.
         width: Channels; the paper has 160.
         blocks: At each resolution, from that of the squares down; the paper has 5, 5, 5.
         dropout: In every block; the paper has 0.5.
@@ -186,7 +189,7 @@ def pixelcnn(
     Raises:
         ValueError: points; an image that the squares do not divide; classes asked for where there are none.
     """
-    patch = patch or usual_patch(shape, 2)
+    patch = patch or usual_patch(shape, 4)
     at, known = squares(shape, patch), classes(conditional, num_classes)
     trunk = Convolutions(at, Setting(width, dropout, known), blocks)
     return PatchModel(shape, patch, Raster(at, trunk, levels, components, hidden), known)

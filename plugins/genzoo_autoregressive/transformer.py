@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from genzoo.nets import ClassEmbedding
-from genzoo_autoregressive.model import Aside, PatchModel, Raster, Trunk, classes
+from genzoo_autoregressive.model import Aside, Dropout, Levels, PatchModel, Raster, Trunk, classes
 from genzoo_autoregressive.positions import Before, Positions, squares, usual_patch
 from genzoo_autoregressive.walks import Memory, Shifted, Step
 
@@ -120,13 +119,13 @@ def pixel_transformer(
     shape: tuple[int, ...],
     *,
     patch: PositiveInt | None = None,
-    width: PositiveInt = 192,
-    depth: PositiveInt = 4,
-    heads: PositiveInt = 3,
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0,
+    width: PositiveInt = 160,
+    depth: PositiveInt = 5,
+    heads: PositiveInt = 5,
+    dropout: Dropout = 0.0,
     components: PositiveInt = 5,
     hidden: PositiveInt = 128,
-    levels: int | None = None,
+    levels: Levels | None = None,
     num_classes: int | None = None,
     conditional: bool = False,
 ) -> PatchModel:

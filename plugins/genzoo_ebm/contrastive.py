@@ -40,8 +40,8 @@ class ContrastiveDivergence:
         noise: Standard deviation of the Gaussian noise on the data, in units of the model's ``spread``. Images, whose
             levels have no density, get by default as much as one Langevin step puts on them; points none.
         persistent: Whether walks go on from where they were.
-        buffer: Persistent walks kept, as many as a batch has examples at least: 10,000 for long trainings; each should be
-            walked on many times.
+        buffer: Persistent walks kept; as many as a batch has examples at least. Each should be walked on many times:
+            10,000 are for long trainings.
         restart: Probability that a walk begins anew.
         energy_penalty: a, the weight of the energies' squares.
     """

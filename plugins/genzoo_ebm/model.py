@@ -93,7 +93,7 @@ def known(num_classes: int | None) -> int:
     """The number of classes. Raises ValueError where there are none."""
     if num_classes is None:
         raise ValueError(
-            "conditional=True needs classes, and these data have none: conditional=False, or labelled data"
+            "conditional=True needs classes, which these data have not: take conditional=False, or other data"
         )
     return num_classes
 
@@ -101,7 +101,8 @@ def known(num_classes: int | None) -> int:
 class Potential(EBM):
     """E(x) = V(x) / T with V a potential that carries N(0, I) to the data: an :class:`EBM` with the base N(0, I).
 
-    T is small, so that V alone says where to go; 300 Langevin steps pass time 2 of the flow -grad V, which is at the data at time 1.
+    T is small, so that V alone says where to go. The flow -grad V is at the data at time 1, which 300 Langevin steps
+    pass; of images, where a small remainder of noise still points the way, they pass time 2.
 
     Reference: Energy Matching: Unifying Flow Matching and Energy-Based Models for Generative Modeling (Balcerak et
     al., 2025).
@@ -128,4 +129,4 @@ class Potential(EBM):
         super().__init__(
             shape, width=width, base="normal", temperature=temperature, conditional=conditional, num_classes=num_classes
         )
-        self.step, self.candidates = 4 * temperature / 300, 1
+        self.step, self.candidates = (4 if is_image(shape) else 2) * temperature / 300, 1

@@ -59,7 +59,7 @@ class ResidualTrunk(nn.Module):
 class Waves(nn.Module):
     """x [n, d] to [x, a cos(Bx), a sin(Bx)], B fixed, of frequencies from 1 to ``highest``, geometrically spread.
 
-    The amplitude a falls as the inverse of the frequency above 8: energies are smooth at first.
+    The amplitude a falls as the inverse of the frequency above 4: energies are smooth at first.
 
     Reference: Fourier Features Let Networks Learn High Frequency Functions (Tancik et al., 2020).
     """
@@ -72,7 +72,7 @@ class Waves(nn.Module):
         directions = F.normalize(torch.randn(dimension, FREQUENCIES), dim=0)
         sizes = torch.logspace(0, math.log10(highest), FREQUENCIES)
         self.register_buffer("frequencies", directions * sizes)
-        self.register_buffer("amplitudes", (8 / sizes).clamp(max=1))
+        self.register_buffer("amplitudes", (4 / sizes).clamp(max=1))
         self.out = dimension + 2 * FREQUENCIES
 
     def forward(self, x: Tensor) -> Tensor:

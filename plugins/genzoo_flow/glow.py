@@ -1,6 +1,7 @@
 """Glow, for points and for images of any size; also of a class."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
@@ -30,7 +31,8 @@ class Glow(Flow, Conditional):
         shape: Of one example.
         steps: K, at each scale.
         scales: L, or fewer where the sides cannot be halved as often.
-        width: Hidden units or channels of each coupling's net.
+        width: Hidden units or channels of each coupling's net at the first scale.
+        widen: How many times wider the nets of the next scale are; 1 in the paper. Small pictures have cheap wide nets.
         coupling: ``affine`` or ``additive``.
         alpha: Of the logit that images pass: how near 0 and 1 black and white come; half a level by default.
         conditional: Whether it is a flow of p(x | class).
@@ -48,6 +50,7 @@ class Glow(Flow, Conditional):
         steps: PositiveInt = 8,
         scales: PositiveInt = 3,
         width: PositiveInt | None = None,
+        widen: PositiveInt = 2,
         coupling: Literal["affine", "additive"] = "affine",
         alpha: Alpha | None = None,
         conditional: bool = False,
@@ -56,8 +59,9 @@ class Glow(Flow, Conditional):
     ) -> None:
         if conditional and num_classes is None:
             raise ValueError("conditional = True needs data with classes, and this has none: use conditional = False")
-        classes, width = num_classes if conditional else None, width or (128 if is_image(shape) else 64)
-        layers = partial(_steps, number=steps, form=FORMS[coupling], width=width, num_classes=classes)
+        classes, width = num_classes if conditional else None, width or (128 if max(shape) > 16 else 64)
+        widths = [width * widen**scale for scale in range(scales)]
+        layers = partial(_steps, number=steps, form=FORMS[coupling], widths=widths, num_classes=classes)
         flow = bijection(shape, scales, alpha, levels, layers)
         super().__init__(shape, Chain(flow, ClassPrior(math.prod(shape), classes)) if classes else flow)
         if classes is not None:
@@ -69,12 +73,12 @@ class Glow(Flow, Conditional):
 
 
 def _steps(
-    shape: tuple[int, ...], scale: int, *, number: int, form: Form, width: int, num_classes: int | None
+    shape: tuple[int, ...], scale: int, *, number: int, form: Form, widths: Sequence[int], num_classes: int | None
 ) -> list[Invertible]:
     steered = halves(shape)[1][0]
     layers: list[Invertible] = []
     for _ in range(number):
-        net = shallow(halves(shape)[0], steered * form.numbers, width, num_classes)
+        net = shallow(halves(shape)[0], steered * form.numbers, widths[scale], num_classes)
         layers += [ActNorm(shape), Linear1x1(shape), Coupling(net, form)]
     if is_image(shape):
         layers.append(Coupling(prior(halves(shape)[0], steered * AFFINE.numbers, num_classes), AFFINE))

@@ -43,7 +43,7 @@ class SplineFlow(Flow):
         width: PositiveInt = 64,
         bins: PositiveInt | None = None,
         reach: PositiveFloat = 4.0,
-        scales: PositiveInt = 3,
+        scales: PositiveInt = 2,
         alpha: Alpha | None = None,
         levels: int | None = None,
     ) -> None:

@@ -12,10 +12,11 @@ from genzoo.nets import ClassEmbedding, FourierFeatures
 Shape = tuple[int, ...]
 
 GAIN = 0.3
+"""What a head makes is scaled by this: with its many inputs it would else move faster than all that is before it."""
 
 
 class Steering(nn.Module):
-    """head(trunk(stem(x) + what is known of the class)), the head zero; computed in any precision, told in x's own."""
+    """head(trunk(stem(x) + embedding of the class)), the head zero at first; the answer in the precision of x."""
 
     def __init__(self, stem: nn.Module, trunk: nn.Module, head: nn.Module, classes: ClassEmbedding) -> None:
         super().__init__()
@@ -24,8 +25,9 @@ class Steering(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        shift = self.classes(labels, x)
-        h = self.stem(x) + (shift[(...,) + (None,) * (x.dim() - 2)] if shift.dim() else shift)
+        h, shift = self.stem(x), self.classes(labels, x)
+        if shift.dim():
+            h = h + shift[(...,) + (None,) * (x.dim() - 2)].to(h.dtype)
         return GAIN * self.head(self.trunk(h)).to(x.dtype)
 
 
@@ -43,7 +45,7 @@ class Residual(nn.Module):
 
 
 def residual(shape: Shape, fan_out: int, width: int, blocks: int, num_classes: int | None = None) -> Steering:
-    """Residual blocks of 3x3 convolutions (RealNVP's nets, without their normalisation); of points, layers."""
+    """Residual blocks of 3x3 convolutions (RealNVP's nets, normalised by example, not by batch); of points, layers."""
     classes = ClassEmbedding(num_classes, width)
     if not is_image(shape):
         return fully_connected(shape[0], fan_out, width, blocks, classes)
@@ -53,12 +55,12 @@ def residual(shape: Shape, fan_out: int, width: int, blocks: int, num_classes: i
 
 
 def shallow(shape: Shape, fan_out: int, width: int, num_classes: int | None = None) -> Steering:
-    """3x3, 1x1 and 3x3 convolutions (Glow's nets); of points, layers."""
+    """3x3, 1x1 and 3x3 convolutions (Glow's nets, but smooth: a score is their slope); of points, layers."""
     classes = ClassEmbedding(num_classes, width)
     if not is_image(shape):
         return fully_connected(shape[0], fan_out, width, 1, classes)
     kernel = _kernel(shape)
-    trunk = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 1), _norm(width), nn.ReLU())
+    trunk = nn.Sequential(nn.SiLU(), nn.Conv2d(width, width, 1), _norm(width), nn.SiLU())
     return Steering(_conv(shape[0], width, kernel), trunk, _conv(width, fan_out, kernel), classes)
 
 

@@ -1,6 +1,7 @@
 """The judges: nets from data [n, *shape] and labels, [n] or None, to logits [n]."""
 
 import itertools
+import math
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,18 +11,17 @@ from genzoo.nets import MLP, halvings, identity
 from genzoo_gan.layers import CriticBlock, Projection, Wrap, leaky_relu
 
 
-def stages(shape: tuple[int, ...]) -> tuple[int, list[tuple[int, int]]]:
-    """The side of an image's patches, and the sizes of the stages, largest first: two or more, down to 8 a side."""
-    _, height, width = shape
-    patch = 2 if max(height, width) > 16 else 1
-    first = (-(-height // patch), -(-width // patch))
-    return patch, [first, *halvings(*first, smallest=8)]
+def stages(shape: tuple[int, ...], patch: int, smallest: int) -> list[tuple[int, int]]:
+    """The sizes of an image in patches, and halved until no side is longer than ``smallest``, largest first."""
+    first = (-(-shape[1] // patch), -(-shape[2] // patch))
+    return [first] if max(first) <= smallest else [first, *halvings(*first, smallest=smallest)]
 
 
 class ResidualCritic(nn.Module):
-    """Patches, residual blocks that halve the picture, one more, and the sum over all positions; scaled.
+    """2x2 patches, residual blocks that halve the picture, one more, and a linear layer of all positions.
 
-    Every weight is wrapped: by default each has spectral norm 1.
+    Pictures of one size show things in their place: a sum over the positions, as the paper has it, forgets where, and
+    learns more slowly. Every weight is wrapped: by default each has spectral norm 1.
 
     Reference: Spectral Normalization for Generative Adversarial Networks (Miyato et al., 2018), appendix B.4.
     """
@@ -36,21 +36,19 @@ class ResidualCritic(nn.Module):
         gain: float = 10.0,
     ) -> None:
         super().__init__()
-        self.gain = gain
-        self.patch, sizes = stages(shape)
+        self.gain, sizes = gain, stages(shape, 2, 8)
         channels = [width] + [3 * width // 2] * (len(sizes) - 1)
-        self.stem = wrap(nn.Conv2d(shape[0] * self.patch**2, width, 3, padding=1))
+        self.stem = wrap(nn.Conv2d(4 * shape[0], width, 3, padding=1))
         self.blocks = nn.Sequential(
             *(CriticBlock(a, b, wrap, down=True) for a, b in itertools.pairwise(channels)),
             CriticBlock(channels[-1], channels[-1], wrap, down=False),
         )
-        self.head = Projection(channels[-1], num_classes, wrap)
+        self.head = Projection(channels[-1] * math.prod(sizes[-1]), num_classes, wrap)
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        h, w = x.shape[2:]
-        patches = F.pixel_unshuffle(F.pad(x, (0, -w % self.patch, 0, -h % self.patch)), self.patch)
-        phi = F.leaky_relu(self.blocks(self.stem(patches)), 0.2).sum((2, 3))
-        return self.gain * self.head(phi, labels).float()
+        patches = F.pixel_unshuffle(F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2)), 2)
+        phi = F.leaky_relu(self.blocks(self.stem(patches)), 0.2)
+        return self.gain * self.head(phi.flatten(1), labels).float()
 
 
 class PointCritic(nn.Module):

@@ -22,8 +22,8 @@ class ResidualGenerator(nn.Module):
 
     def __init__(self, latent: int, shape: tuple[int, ...], width: int, num_classes: int | None) -> None:
         super().__init__()
-        self.patch, sizes = stages(shape)
-        self.shape, sizes = shape, sizes[::-1]
+        self.shape, self.patch = shape, 2 if max(shape[1:]) > 16 else 1
+        sizes = stages(shape, self.patch, 7)[::-1]
         channels = [3 * width // 2] * (len(sizes) - 1) + [width]
         self.first = (4 * width, *sizes[0])
         self.stem, self.stem_norm = nn.Linear(latent, math.prod(self.first)), ClassBatchNorm(4 * width, num_classes)

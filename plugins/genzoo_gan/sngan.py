@@ -5,9 +5,16 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from genzoo.images import is_image
+from genzoo.nets import identity
 from genzoo_gan.critics import PointCritic, ResidualCritic
 from genzoo_gan.generators import PointGenerator, ResidualGenerator
 from genzoo_gan.players import Players, classes
+
+
+def _width(shape: tuple[int, ...]) -> int:
+    if not is_image(shape):
+        return 128
+    return 64 if max(shape[1:]) > 16 else 32
 
 
 class SNGAN(Players):
@@ -24,6 +31,7 @@ class SNGAN(Players):
         width: Hidden units (points) or channels of the generator's largest stage (images).
         critic_width: The same of the critic.
         lipschitz: What the critic's logits are multiplied by; its layers shrink too much for them to say anything.
+        spectral: Whether the critic is so normalised; without, it needs a penalty of its gradient.
         num_classes: Of the data.
         conditional: Whether it models p(x | class).
     """
@@ -36,17 +44,19 @@ class SNGAN(Players):
         width: PositiveInt | None = None,
         critic_width: PositiveInt | None = None,
         lipschitz: PositiveFloat = 10.0,
+        spectral: bool = True,
         num_classes: int | None = None,
         conditional: bool = False,
     ) -> None:
         told, picture = classes(num_classes, conditional), is_image(shape)
-        latent, width = latent or (128 if picture else 8), width or (64 if picture else 128)
+        latent, width = latent or (128 if picture else 8), width or _width(shape)
+        wrap, gain = (spectral_norm, lipschitz) if spectral else (identity, 1.0)
         generator: nn.Module
         critic: nn.Module
         if picture:
             generator = ResidualGenerator(latent, shape, width, told)
-            critic = ResidualCritic(shape, critic_width or width, told, gain=lipschitz)
+            critic = ResidualCritic(shape, critic_width or width, told, wrap=wrap, gain=gain)
         else:
             generator = PointGenerator(latent, shape[0], width, told)
-            critic = PointCritic(shape[0], critic_width or width, told, wrap=spectral_norm, gain=lipschitz)
+            critic = PointCritic(shape[0], critic_width or width, told, wrap=wrap, gain=gain)
         super().__init__(shape, latent, generator, critic, told)

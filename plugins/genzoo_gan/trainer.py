@@ -100,10 +100,10 @@ class Adversarial:
     """
 
     objective: Literal["non-saturating", "hinge", "wasserstein"] = "hinge"
-    lr: PositiveFloat = 1e-3
-    critic_lr: PositiveFloat = 1e-3
+    lr: PositiveFloat = 2e-3
+    critic_lr: PositiveFloat = 2e-3
     beta1: Momentum = 0.0
-    beta2: Momentum = 0.9
+    beta2: Momentum = 0.99
     critic_steps: PositiveInt = 1
     gradient_penalty: NonNegativeFloat | None = None
     r1: NonNegativeFloat = 0.0

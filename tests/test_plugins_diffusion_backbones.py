@@ -1,0 +1,89 @@
+"""The nets of the papers have the papers' parameters; the transformer is what its docstring says."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genzoo.nets import Transformer
+from genzoo.nets.transformer import attend, grid_positions
+from genzoo_diffusion.backbones import build
+
+
+def shaken(net: nn.Module) -> nn.Module:
+    """Layers that start at zero start to matter."""
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return net.eval()
+
+
+@pytest.mark.parametrize(("name", "millions"), [("ddpm", 35.7), ("ddpm++", 56)])
+def test_the_papers_nets_have_the_papers_parameters_for_colour_images_of_32_pixels(name: str, millions: float) -> None:
+    """DDPM's exactly; DDPM++ within 6 %: diffusers' embedding of the noise is twice as wide, and so on."""
+    with torch.device("meta"):
+        net = build(name, (3, 32, 32))  # type: ignore[arg-type]
+    count = sum(p.numel() for p in net.parameters()) / 1e6
+    assert count == pytest.approx(millions, rel=0.002 if name == "ddpm" else 0.06)
+
+
+@pytest.mark.parametrize("name", ["ddpm", "ddpm++"])
+def test_the_papers_nets_take_images_that_cannot_be_halved_and_labels(name: str) -> None:
+    torch.manual_seed(0)
+    net = build(name, (1, 7, 9), width=32, outputs=2, num_classes=3).eval()  # type: ignore[arg-type]
+    x, t = torch.randn(2, 1, 7, 9), torch.tensor([0.1, 0.9])
+    with torch.no_grad():
+        free, first = net(x, t), net(x, t, torch.tensor([0, 3]))
+    assert free.shape == (2, 2, 7, 9)
+    assert not torch.allclose(free[0], first[0]) and torch.allclose(free[1], first[1], atol=1e-5)
+
+
+def test_points_have_a_residual_net_whatever_is_left_as_it_is() -> None:
+    assert type(build("unet", (2,))).__name__ == "ResidualMLP"
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 10), (1, 28, 28), (3, 32, 32)])
+def test_a_transformer_takes_images_of_any_size_and_starts_at_zero(shape: tuple[int, ...]) -> None:
+    net = Transformer(shape, width=32, depth=1, outputs=2)
+    out = net(torch.randn(2, *shape), torch.tensor([0.0, 1.0]))
+    assert out.shape == (2, 2 * shape[0], *shape[1:]) and (out == 0).all()
+
+
+def test_every_pixel_of_a_transformer_sees_every_other_the_noise_level_and_the_class() -> None:
+    torch.manual_seed(0)
+    net = shaken(Transformer((1, 8, 8), width=32, depth=1, num_classes=2))
+    x, t, y = torch.randn(2, 1, 8, 8, requires_grad=True), torch.tensor([0.3, 0.3]), torch.tensor([0, 1])
+    net(x, t, y)[0, 0, 0, 0].backward()
+    assert (x.grad[0] != 0).all() and (x.grad[1] == 0).all()
+    with torch.no_grad():
+        base = net(x, t, y)
+        assert not torch.allclose(base, net(x, t + 0.1, y)) and torch.equal(net(x, t), net(x, t, torch.tensor([2, 2])))
+        assert (base - net(x, t, torch.tensor([0, 0]))).flatten(1).abs().amax(1).gt(1e-4).tolist() == [False, True]
+
+
+def test_a_transformer_knows_where_its_patches_are() -> None:
+    positions = grid_positions(3, 5, 32)
+    assert positions.shape == (15, 32) and len(positions.unique(dim=0)) == 15
+    net = shaken(Transformer((1, 8, 8), width=32, depth=1, patch=2))
+    x, t = torch.randn(1, 1, 8, 8), torch.tensor([0.5])
+    with torch.no_grad():
+        assert not torch.allclose(net(x, t).roll(2, 3), net(x.roll(2, 3), t), atol=1e-3)
+
+
+def test_attention_is_torch_s_with_and_without_gradients() -> None:
+    query, key, value = torch.randn(3, 2, 4, 9, 32)
+    wanted = F.scaled_dot_product_attention(query, key, value)
+
+    def gradients(function: object) -> tuple[Tensor, ...]:
+        inputs = [part.clone().requires_grad_() for part in (query, key, value)]
+        return torch.autograd.grad(function(*inputs).square().sum(), inputs)  # type: ignore[operator]
+
+    assert torch.allclose(attend(query, key, value), wanted, atol=1e-6)
+    for found, right in zip(gradients(attend), gradients(F.scaled_dot_product_attention), strict=True):
+        assert torch.allclose(found, right, atol=1e-5)
+
+
+def test_the_default_transformer_has_about_as_many_parameters_as_the_default_net() -> None:
+    count = sum(p.numel() for p in Transformer((1, 28, 28)).parameters())
+    assert count == 1_851_280

@@ -1,0 +1,253 @@
+"""The losses, where the best there can be is known; and what is drawn for them."""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
+from scipy.stats import kstest
+from torch import Tensor, nn
+
+from genzoo.protocols import Batch
+from genzoo.testing import GaussianReference, MixtureReference
+from genzoo.zoo import Zoo
+from genzoo_diffusion.classifier import Classifier, NoisyClassification
+from genzoo_diffusion.coupling import assignment, optimal_transport
+from genzoo_diffusion.ddpm import DDPM, Target
+from genzoo_diffusion.denoising import Denoising, Weighting
+from genzoo_diffusion.drawn import evenly, normal_quantile
+from genzoo_diffusion.matching import FlowMatchingTrainer
+from genzoo_diffusion.schedules import linear_betas
+from genzoo_diffusion.score_matching import DenoisingScoreMatching, PreconditionedDenoising
+
+ZOO = Zoo.load()
+STD, N = 0.5, 200_000
+REFERENCE = GaussianReference(torch.zeros(1), STD**2)
+
+
+def data(n: int = N, y: Tensor | None = None) -> Iterator[Batch]:
+    while True:
+        yield Batch(STD * torch.randn(n, 1), y)
+
+
+def loss_of(trainer: object, model: object, n: int = N) -> float:
+    torch.manual_seed(0)
+    ((_, loss),) = trainer.losses(model, data(n))  # type: ignore[attr-defined]
+    return loss.item()
+
+
+def test_score_matching_of_the_true_score_loses_what_nobody_can_know() -> None:
+    """E |sigma score + z|^2 = s^2 / (s^2 + sigma^2), over log sigma uniform: an integral with a closed form."""
+    low, high = math.log(REFERENCE.sigma_min), math.log(REFERENCE.sigma_max)
+
+    def integral(u: float) -> float:
+        return -0.5 * math.log1p(STD**2 * math.exp(-2 * u))
+
+    wanted = (integral(high) - integral(low)) / (high - low)
+    assert loss_of(DenoisingScoreMatching(), REFERENCE) == pytest.approx(wanted, rel=0.01)
+
+
+def test_the_weights_of_preconditioned_denoising_make_the_best_loss_one_at_every_noise() -> None:
+    """E |D - x|^2 = (s sigma)^2 / (s^2 + sigma^2), which the weight turns into one."""
+    REFERENCE.sigma_data = STD
+    for mean in (-3.0, 0.0, 2.0):
+        assert loss_of(PreconditionedDenoising(mean_log_sigma=mean, std_log_sigma=0.3), REFERENCE) == pytest.approx(
+            1, rel=0.02
+        )
+
+
+def test_noise_levels_are_log_normal_and_kept_in_the_range_of_the_model() -> None:
+    seen: list[Tensor] = []
+
+    class Remembers(GaussianReference):
+        sigma_min, sigma_max = 0.05, 10.0
+
+        def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+            seen.append(sigma)
+            return super().denoise(x, sigma)
+
+    loss_of(PreconditionedDenoising(), Remembers(torch.zeros(1), STD**2), 20_000)
+    inside = seen[0][(seen[0] > 0.05) & (seen[0] < 10)]
+    assert seen[0].min() == pytest.approx(0.05) and seen[0].max() <= 10
+    assert len(inside) / 20_000 == pytest.approx(0.93, abs=0.01)
+    assert inside.log().median().item() == pytest.approx(-1.2 + 1.2 * 0.083, abs=0.03)
+
+
+class Straight(nn.Module):
+    """The true velocity of N(0, STD^2), which remembers the times."""
+
+    shape = (1,)
+
+    def velocity(self, x_t: Tensor, t: Tensor) -> Tensor:
+        self.times = t
+        s, t = t[:, None] * STD**2 - (1 - t[:, None]), t[:, None]
+        return s / (t**2 * STD**2 + (1 - t) ** 2) * x_t
+
+
+@pytest.mark.parametrize("times", ["uniform", "logit-normal"])
+def test_flow_matching_of_the_true_velocity_loses_what_nobody_can_know(times: str) -> None:
+    """Var(x_1 - x_0 | x_t) = s^2 / (t^2 s^2 + (1 - t)^2), the mean of it over the times that were drawn."""
+    model = Straight()
+    found = loss_of(ZOO.trainer("flow-matching", {"times": times}), model)
+    t = model.times.double()
+    assert found == pytest.approx((STD**2 / (t**2 * STD**2 + (1 - t) ** 2)).mean().item(), rel=0.02)
+
+
+def test_times_are_uniform_or_logit_normal_with_the_moments_that_are_asked() -> None:
+    model = Straight()
+    loss_of(FlowMatchingTrainer(), model, 5000)
+    assert kstest(model.times, "uniform").pvalue > 0.01 and ((model.times >= 0) & (model.times < 1)).all()
+    loss_of(FlowMatchingTrainer(times="logit-normal", mean_logit=1.2, std_logit=1.5), model, 5000)
+    assert kstest(torch.logit(model.times.double()), "norm", args=(1.2, 1.5)).pvalue > 0.01
+
+
+def test_draws_are_spread_evenly_and_each_is_uniform() -> None:
+    torch.manual_seed(0)
+    u = torch.stack([evenly(8, torch.device("cpu")) for _ in range(4000)])
+    assert torch.equal((u * 8).long(), torch.arange(8).expand(4000, 8))
+    assert kstest(u[:, 3] * 8 - 3, "uniform").pvalue > 0.01
+    assert normal_quantile(torch.tensor([0.0, 0.5])).isfinite().all()
+
+
+class Half(nn.Module):
+    """A net that says half of the x_t that it sees."""
+
+    def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
+        return x / 2
+
+
+@pytest.mark.parametrize("weighting", [None, "noise", "x0", "v"])
+@pytest.mark.parametrize("target", ["noise", "x0", "v"])
+def test_the_simple_loss_is_the_squared_error_of_the_target_or_of_what_is_asked(
+    target: Target, weighting: Weighting | None
+) -> None:
+    """Written out from the definitions: x_t = a x_0 + b eps, v = a eps - b x_0, at timesteps drawn again."""
+    torch.manual_seed(0)
+    model, n = DDPM((1,), Half(), linear_betas(1000), target, None), 4000
+    batch = next(data(n))
+    torch.manual_seed(1)
+    loss = Denoising(weighting=weighting).simple(model, batch.x)
+    torch.manual_seed(1)
+    t = (evenly(n, batch.x.device) * 1000).long()
+    eps, abar = torch.randn(n, 1).double(), torch.cumprod(1 - linear_betas(1000), 0)[t][:, None]
+    x_0, a, b = batch.x.double(), abar.sqrt(), (1 - abar).sqrt()
+    x_t = a * x_0 + b * eps
+    said = x_t / 2
+    noise = {"noise": said, "x0": (x_t - a * said) / b, "v": b * x_t + a * said}[target]
+    clean = {"noise": (x_t - b * said) / a, "x0": said, "v": a * x_t - b * said}[target]
+    errors = {"noise": noise - eps, "x0": clean - x_0, "v": a * noise - b * clean - (a * eps - b * x_0)}
+    assert loss.item() == pytest.approx((errors[weighting or target] ** 2).mean().item(), rel=1e-3)
+
+
+class Listens(nn.Module):
+    """A conditional model that remembers the labels it was told."""
+
+    shape, num_classes, sigma_min, sigma_max = (1,), 10, 0.01, 10.0
+    betas = linear_betas(10)
+
+    def given(self, labels: Tensor) -> "Listens":
+        self.labels = labels
+        return self
+
+    def predict(self, x_t: Tensor, timestep: Tensor) -> Tensor:
+        return x_t
+
+    velocity = denoise = noisy_score = predict
+
+
+@pytest.mark.parametrize(
+    "trainer", ["denoising", "denoising-score-matching", "preconditioned-denoising", "flow-matching"]
+)
+def test_a_tenth_of_the_labels_is_dropped(trainer: str) -> None:
+    torch.manual_seed(0)
+    y = torch.arange(5000) % 10
+    for dropout in (None, 0.5):
+        model, options = Listens(), {} if dropout is None else {"label_dropout": dropout}
+        list(ZOO.trainer(trainer, options).losses(model, data(5000, y)))
+        kept = model.labels == y
+        assert (model.labels[~kept] == 10).all()
+        assert kept.double().mean().item() == pytest.approx(1 - (dropout or 0.1), abs=0.03)
+
+
+@given(n=st.integers(1, 40), seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(["normal", "ties", "far", "equal"]))
+@settings(max_examples=150, deadline=None)
+def test_an_assignment_costs_as_little_as_scipy_s(n: int, seed: int, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    cost = {
+        "normal": rng.normal(size=(n, n)),
+        "ties": rng.integers(0, 3, size=(n, n)).astype(float),
+        "far": rng.normal(size=(n, n)) * 1e6 - 1e8,
+        "equal": np.ones((n, n)),
+    }[kind]
+    columns = assignment(cost)
+    assert sorted(columns) == list(range(n))
+    rows, best = linear_sum_assignment(cost)
+    assert cost[np.arange(n), columns].sum() == pytest.approx(cost[rows, best].sum(), rel=1e-9, abs=1e-9)
+
+
+def test_noise_is_dealt_out_so_that_the_squared_distances_are_least() -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise, x = torch.randn(2, 128, 3, 4, generator=generator)
+    dealt = optimal_transport(noise, x)
+    assert sorted(map(tuple, dealt.flatten(1).tolist())) == sorted(map(tuple, noise.flatten(1).tolist()))
+    cost = torch.cdist(x.flatten(1).double(), noise.flatten(1).double()) ** 2
+    rows, columns = linear_sum_assignment(cost.numpy())
+    assert ((dealt - x) ** 2).sum().item() == pytest.approx(cost[rows, columns].sum().item(), rel=1e-5)
+
+
+def test_noise_is_dealt_out_within_a_class_and_128_rows_at_most() -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise, x = torch.randn(2, 300, 2, generator=generator)
+    y = torch.arange(300) % 2
+    dealt = optimal_transport(noise, x, y)
+    for rows in (y == 0, y == 1):
+        assert torch.equal(dealt[rows].sort(0).values, noise[rows].sort(0).values)
+    assert torch.equal(optimal_transport(noise, x)[:128], optimal_transport(noise[:128], x[:128]))
+
+
+def test_coupled_paths_are_shorter() -> None:
+    length: dict[str, float] = {}
+
+    class Length(nn.Module):
+        shape = (1,)
+
+        def velocity(self, x_t: Tensor, t: Tensor) -> Tensor:
+            return torch.zeros_like(x_t)
+
+    for coupling in ("independent", "optimal-transport"):
+        length[coupling] = loss_of(ZOO.trainer("flow-matching", {"coupling": coupling}), Length(), 1024)
+    assert length["independent"] == pytest.approx(1 + STD**2, rel=0.1)
+    assert length["optimal-transport"] == pytest.approx((1 - STD) ** 2, rel=0.15)  # the distance of two normals
+
+
+def test_a_classifier_learns_what_noise_leaves_of_the_classes() -> None:
+    """Four Gaussians at the corners of a square: the posterior of the mixture blurred by sigma is known."""
+    torch.manual_seed(0)
+    mixture = MixtureReference(torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]), 0.04)
+    model, trainer = Classifier((2,), width=32, num_classes=4), NoisyClassification(lr=3e-3)
+    (optimizer,) = trainer.optimizers(model).values()
+
+    def batches() -> Iterator[Batch]:
+        while True:
+            y = torch.randint(4, (256,))
+            yield Batch(mixture.centres[y] + 0.2 * torch.randn(256, 2), y)
+
+    for _ in range(400):
+        for _, loss in trainer.losses(model, batches()):
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    for sigma in (0.1, 0.5, 2.0):
+        x = mixture.centres[torch.arange(2000) % 4] + math.hypot(0.2, sigma) * torch.randn(2000, 2)
+        truth = mixture._blurred(x, torch.tensor(sigma))[2].log_softmax(1)
+        told = model.log_class_probs(x, torch.tensor(sigma)).detach()
+        assert (truth.exp() * (truth - told)).sum(1).mean() < 0.03
+
+
+def test_a_classifier_cannot_learn_from_data_without_classes() -> None:
+    with pytest.raises(ValueError, match="noisy-classification needs data with classes; choose data that have labels"):
+        next(NoisyClassification().losses(Classifier((1,), num_classes=2), data(4)))
