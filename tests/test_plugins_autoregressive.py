@@ -208,9 +208,9 @@ def test_a_conditional_model_learns_what_its_classes_look_like(name: str) -> Non
     """Class 0 is black, class 1 white: each is drawn when it is asked for, and both without a label."""
     torch.manual_seed(0)
     model = ZOO.model(name, (1, 2, 4), {**SMALL[name], "conditional": True}, {"levels": 3, "num_classes": 2})
-    trainer = DiscreteLikelihood(lr=2e-2, label_dropout=0.2)
+    trainer = DiscreteLikelihood(lr=1e-2, label_dropout=0.3)
     optimizer = trainer.optimizers(model)["model"]
-    for _ in range(40):
+    for _ in range(60):
         y = torch.randint(2, (32,))
         x = (2.0 * y - 1)[:, None, None, None].expand(-1, 1, 2, 4)
         ((_, loss),) = trainer.losses(model, iter([Batch(x, y)]))
@@ -222,7 +222,7 @@ def test_a_conditional_model_learns_what_its_classes_look_like(name: str) -> Non
     x = drawn(model.given(wanted), 200)
     assert ((x.mean((1, 2, 3)) > 0) == (wanted == 1)).double().mean() > 0.9
     x = drawn(model, 200)
-    assert 0.1 < (x.mean((1, 2, 3)) > 0).double().mean() < 0.9
+    assert 0.05 < (x.mean((1, 2, 3)) > 0).double().mean() < 0.95
 
 
 def test_the_loss_is_minus_the_mean_log_mass_in_nats_per_dimension() -> None:

@@ -16,6 +16,7 @@ from genzoo.images import is_image
 from genzoo.nets import encoder
 from genzoo.protocols import Batch
 from genzoo_diffusion.drawn import adam, evenly
+from genzoo_diffusion.schedules import noise_range
 
 
 class Classifier(nn.Module, NoisyClassifier):
@@ -48,12 +49,11 @@ class Classifier(nn.Module, NoisyClassifier):
         sigma_max: PositiveFloat = 80.0,
         num_classes: int | None = None,
     ) -> None:
-        if sigma_min >= sigma_max:
-            raise ValueError(f"sigma_min={sigma_min:g} is not below sigma_max={sigma_max:g}: give a range of noise")
         if num_classes is None:
             raise ValueError("a classifier needs data with classes; choose data that have labels")
         super().__init__()
-        self.shape, self.num_classes, self.sigma_min, self.sigma_max = shape, num_classes, sigma_min, sigma_max
+        self.shape, self.num_classes = shape, num_classes
+        self.sigma_min, self.sigma_max = noise_range(sigma_min, sigma_max)
         self.net = encoder((shape[0] + 1, *shape[1:]), num_classes, width if is_image(shape) else 2 * width)
 
     def log_class_probs(self, x: Tensor, sigma: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genzoo.capabilities import Conditional, Denoiser, Given, NoisyScore, expand
 from genzoo.images import is_image
 from genzoo_diffusion.backbones import Backbone, build, classes_told
+from genzoo_diffusion.schedules import noise_range
 
 
 class Preconditioned(nn.Module, Denoiser, NoisyScore, Conditional):
@@ -71,8 +72,8 @@ def edm(
     shape: tuple[int, ...],
     *,
     sigma_data: PositiveFloat | None = None,
-    sigma_min: PositiveFloat = 0.002,
-    sigma_max: PositiveFloat = 80.0,
+    sigma_min: PositiveFloat | None = None,
+    sigma_max: PositiveFloat | None = None,
     backbone: Backbone = "unet",
     width: Annotated[int, Field(ge=8, multiple_of=8)] | None = None,
     patch: PositiveInt | None = None,
@@ -86,8 +87,8 @@ def edm(
     Args:
         shape: Of one example.
         sigma_data: Size of the data: 0.5 for images, 1 for points by default.
-        sigma_min: Least noise.
-        sigma_max: Most noise.
+        sigma_min: Least noise: 0.002 for images, 0.01 for points by default.
+        sigma_max: Most noise: 80 for images, 20 for points by default.
         backbone: The net of images: this zoo's ``unet`` or ``transformer``, the papers' ``ddpm`` or ``ddpm++``. Points
             have a residual MLP.
         width: Hidden units (points), channels of the first stage (UNet), or width of a token (transformer).
@@ -98,9 +99,8 @@ def edm(
     Raises:
         ValueError: no range of noise; a net of images for points; a conditional model of data without classes.
     """
-    if sigma_min >= sigma_max:
-        raise ValueError(f"sigma_min={sigma_min:g} is not below sigma_max={sigma_max:g}: give a range of noise")
+    size, low, high = (0.5, 0.002, 80.0) if is_image(shape) else (1.0, 0.01, 20.0)
+    sigmas = noise_range(sigma_min or low, sigma_max or high)
     classes = classes_told(num_classes, conditional)
     net = build(backbone, shape, width=width, patch=patch, num_classes=classes)
-    sigma_data = sigma_data or (0.5 if is_image(shape) else 1.0)
-    return Preconditioned(shape, net, sigma_data, (sigma_min, sigma_max), classes)
+    return Preconditioned(shape, net, sigma_data or size, sigmas, classes)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from genzoo.capabilities import Conditional, Given, NoisyScore, expand
 from genzoo.images import is_image
 from genzoo_diffusion.backbones import Backbone, build, classes_told
+from genzoo_diffusion.schedules import noise_range
 
 
 class NCSN(nn.Module, NoisyScore, Conditional):
@@ -77,9 +78,7 @@ def ncsn(
     Raises:
         ValueError: no range of noise; a net of images for points; a conditional model of data without classes.
     """
-    sigma_max = sigma_max or (50.0 if is_image(shape) else 20.0)
-    if sigma_min >= sigma_max:
-        raise ValueError(f"sigma_min={sigma_min:g} is not below sigma_max={sigma_max:g}: give a range of noise")
+    sigmas = noise_range(sigma_min, sigma_max or (50.0 if is_image(shape) else 20.0))
     classes = classes_told(num_classes, conditional)
     net = build(backbone, shape, width=width, patch=patch, num_classes=classes)
-    return NCSN(shape, net, (sigma_min, sigma_max), classes)
+    return NCSN(shape, net, sigmas, classes)

@@ -1,4 +1,7 @@
-"""The variance-preserving noise process x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, t = 0 ... T - 1."""
+"""How much noise there is.
+
+The variance-preserving process is x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) eps, t = 0 ... T - 1.
+"""
 
 import math
 
@@ -35,3 +38,10 @@ def signal_and_noise(betas: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
     low = timestep.long().clamp(0, len(table) - 1)
     log_sigma = torch.lerp(table[low], table[(low + 1).clamp(max=len(table) - 1)], timestep.double() - low)
     return torch.sigmoid(-2 * log_sigma).sqrt(), torch.sigmoid(2 * log_sigma).sqrt()
+
+
+def noise_range(sigma_min: float, sigma_max: float) -> tuple[float, float]:
+    """The two; raises :class:`ValueError` if they are no range."""
+    if sigma_min >= sigma_max:
+        raise ValueError(f"sigma_min={sigma_min:g} is not below sigma_max={sigma_max:g}: give a range of noise")
+    return sigma_min, sigma_max

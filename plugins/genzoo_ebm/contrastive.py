@@ -14,7 +14,7 @@ from genzoo.capabilities import Conditional, Energy, as_energy, labelled, suppor
 from genzoo.images import is_image
 from genzoo.protocols import Batch
 from genzoo_ebm.buffer import Walks, state_of
-from genzoo_ebm.walks import fork, spread_of, step_size
+from genzoo_ebm.walks import confine_of, fork, spread_of, step_size
 
 MOST = 100.0
 
@@ -36,7 +36,8 @@ class ContrastiveDivergence:
     Args:
         lr: Learning rate.
         num_steps: Langevin steps per training step.
-        step: Langevin step size; the model's own by default, or 0.01.
+        step: Langevin step size; by default the model's own for images, 0.02 for points, which get about by larger
+            steps than they are sampled with.
         noise: Standard deviation of the Gaussian noise on the data, in units of the model's ``spread``. Images, whose
             levels have no density, get by default as much as one Langevin step puts on them; points none.
         persistent: Whether walks go on from where they were.
@@ -53,7 +54,7 @@ class ContrastiveDivergence:
     persistent: bool = True
     buffer: PositiveInt = 1024
     restart: Annotated[float, Field(ge=0, le=1)] = 0.05
-    energy_penalty: NonNegativeFloat = 0.1
+    energy_penalty: NonNegativeFloat = 0.01
     low_precision: ClassVar[bool] = True
     needs: ClassVar[tuple[type, ...]] = (Energy,)
     walks: Walks | None = field(default=None, init=False, repr=False)
@@ -70,7 +71,7 @@ class ContrastiveDivergence:
     def losses(self, model: nn.Module, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch."""
         batch = next(batches)
-        x = batch.x + self._noise(model) * spread_of(model)(torch.randn_like(batch.x))
+        x = confine_of(model)(batch.x + self._noise(model) * spread_of(model)(torch.randn_like(batch.x)))
         labels = batch.y if supports(model, (Conditional,)) else None
         walked = self._walk(model, len(x), labels)
         both = labelled(model, walked.labels_after(labels))
@@ -85,7 +86,10 @@ class ContrastiveDivergence:
     def _noise(self, model: Any) -> float:
         if self.noise is not None:
             return self.noise
-        return step_size(self.step, model) ** 0.5 if is_image(model.shape) else 0.0
+        return self._step(model) ** 0.5 if is_image(model.shape) else 0.0
+
+    def _step(self, model: Any) -> float:
+        return step_size(self.step, model) if is_image(model.shape) else self.step or 0.02
 
     def _walk(self, model: nn.Module, n: int, labels: Tensor | None) -> Walks:
         """As many walked examples as the batch has."""
@@ -101,7 +105,7 @@ class ContrastiveDivergence:
         return walked
 
     def _advance(self, walks: Walks, model: nn.Module, generator: Generator) -> Walks:
-        return walks.advance(model, self.num_steps, step_size(self.step, model), generator)
+        return walks.advance(model, self.num_steps, self._step(model), generator)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The replay buffer."""

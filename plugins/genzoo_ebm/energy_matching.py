@@ -44,7 +44,7 @@ class EnergyMatching:
         buffer: Walks kept.
     """
 
-    lr: PositiveFloat = 1e-3
+    lr: PositiveFloat = 2e-3
     warmup_steps: NonNegativeInt = 1000
     contrast: NonNegativeFloat = 1e-3
     num_steps: PositiveInt = 5

@@ -16,9 +16,10 @@ class EBM(nn.Module, Energy):
     """p(x) proportional to exp(f(x) / T) q(x): a net tilts a Gaussian q fitted to the first batch.
 
     E(x) = -f(x) / T - log q(x), up to a constant. The Gaussian bounds the energy from below, so that no walk leaves
-    for infinity; it is where walks start, and its spread is the scale of their steps and of their noise. ``base =
-    "normal"`` is N(0, I), whatever the data. A conditional one has a logit for each class, E(x, y) = -f_y(x) / T - log
-    q(x), and without a label log sum_y exp(f_y(x)) in the place of f_y(x).
+    for infinity; it is where walks start, and its spread is the scale of their steps and of their noise. Pixels are
+    kept in [-1, 1]. ``base = "normal"`` is N(0, I), whatever the data, and lets walks leave the range of pixels. A
+    conditional one has a logit for each class, E(x, y) = -f_y(x) / T - log q(x), and without a label
+    log sum_y exp(f_y(x)) in the place of f_y(x).
 
     References: Implicit Generation and Modeling with Energy-Based Models (Du and Mordatch, 2019); Learning
     Energy-Based Models by Diffusion Recovery Likelihood (Gao et al., 2021) and A Tale of Two Flows (Xie et al., 2022)
@@ -78,7 +79,11 @@ class EBM(nn.Module, Energy):
 
     def start(self, n: int, generator: Generator) -> Tensor:
         """Where a walk begins: x ~ q, [n, *shape]."""
-        return self.base.draw(n, generator)
+        return self.confine(self.base.draw(n, generator))
+
+    def confine(self, x: Tensor) -> Tensor:
+        """Pixels in [-1, 1], as all images have them, if q is fitted to images; points as they are."""
+        return x.clamp(-1, 1) if self.fits and is_image(self.shape) else x
 
     def log_start(self, x: Tensor) -> Tensor:
         """log q(x), [n], up to a constant."""
@@ -129,4 +134,4 @@ class Potential(EBM):
         super().__init__(
             shape, width=width, base="normal", temperature=temperature, conditional=conditional, num_classes=num_classes
         )
-        self.step, self.candidates = (4 if is_image(shape) else 2) * temperature / 300, 1
+        self.step, self.candidates = (4 if is_image(shape) else 2.4) * temperature / 300, 1

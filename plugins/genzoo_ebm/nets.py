@@ -30,7 +30,7 @@ class ResidualTrunk(nn.Module):
     """Images [n, *shape] to [n, outputs]: patches of pixels, residual stages that halve the picture, a sum over it.
 
     Full resolution costs most and tells least: above 16 pixels a side the net sees squares of 2x2 as one position.
-    Stages have w, 2w, 4w, 4w, ... channels, down to at most 4 positions a side.
+    Stages have w, 2w, 4w, 4w, ... channels, down to at most 4 positions a side; the first has two blocks.
 
     Reference: Implicit Generation and Modeling with Energy-Based Models (Du and Mordatch, 2019), appendix A.8.
     """
@@ -44,7 +44,7 @@ class ResidualTrunk(nn.Module):
         layers: list[nn.Module] = [nn.Conv2d(shape[0] * self.patch**2, width, 3, padding=1)]
         for i, c in enumerate(channels):
             layers += [nn.Conv2d(channels[i - 1], c, 3, stride=2, padding=1)] if i else []
-            layers += [Block(c) for _ in range(2 if i < 2 else 1)]
+            layers += [Block(c)] if i else [Block(c), Block(c)]
         self.stages = nn.Sequential(*layers)
         self.head = nn.Linear(channels[-1], outputs)
 

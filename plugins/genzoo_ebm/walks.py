@@ -26,6 +26,9 @@ class Walkable(Protocol):
     def log_start(self, x: Tensor) -> Tensor:
         """log q(x) of a first state, [n], up to a constant."""
 
+    def confine(self, x: Tensor) -> Tensor:
+        """The nearest place to x [n, *shape] where data can be."""
+
     def spread(self, z: Tensor) -> Tensor:
         """A z of [n, *shape], with A symmetric: white noise made as wide as the data."""
 
@@ -34,12 +37,15 @@ def walk(model: Any, x: Tensor, step: float, generator: Generator, temperature: 
     """Unadjusted Langevin steps without an end: x <- x + (e / 2) A A grad log p(x) + sqrt(e T) A N(0, I).
 
     A is the model's ``spread``, or the identity: the walk is that of u with x = A u, and as quick in every direction.
+    A model that knows where data can be keeps every state there.
+
+    Reference: Sampling from a Log-Concave Distribution with Projected Langevin Monte Carlo (Bubeck et al., 2018).
     """
-    score, spread = as_score(model).score, spread_of(model)
+    score, spread, confine = as_score(model).score, spread_of(model), confine_of(model)
     while True:
         noise = torch.randn(x.shape, generator=generator, device=x.device)
         drift = 0.5 * step**0.5 * spread(score(x))
-        x = x + step**0.5 * spread(drift + temperature**0.5 * noise)
+        x = confine(x + step**0.5 * spread(drift + temperature**0.5 * noise))
         yield x
 
 
@@ -48,8 +54,13 @@ def spread_of(model: Any) -> Callable[[Tensor], Tensor]:
     return model.spread if supports(model, (Walkable,)) else _as_it_is
 
 
-def _as_it_is(z: Tensor) -> Tensor:
-    return z
+def confine_of(model: Any) -> Callable[[Tensor], Tensor]:
+    """The model's ``confine``; the identity where there is none."""
+    return model.confine if supports(model, (Walkable,)) else _as_it_is
+
+
+def _as_it_is(x: Tensor) -> Tensor:
+    return x
 
 
 def step_size(asked: float | None, model: Any) -> float:

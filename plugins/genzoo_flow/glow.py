@@ -1,12 +1,12 @@
 """Glow, for points and for images of any size; also of a class."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
 from pydantic import PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from genzoo.capabilities import Conditional, Given
 from genzoo.images import is_image
@@ -32,7 +32,8 @@ class Glow(Flow, Conditional):
         steps: K, at each scale.
         scales: L, or fewer where the sides cannot be halved as often.
         width: Hidden units or channels of each coupling's net at the first scale.
-        widen: How many times wider the nets of the next scale are; 1 in the paper. Small pictures have cheap wide nets.
+        widen: How many times wider the nets of the next scale are; 1 in the paper, but there width is cheap.
+        kernel: Side of the middle one of a net's three convolutions; 1 in the paper, where width costs most time.
         coupling: ``affine`` or ``additive``.
         alpha: Of the logit that images pass: how near 0 and 1 black and white come; half a level by default.
         conditional: Whether it is a flow of p(x | class).
@@ -51,6 +52,7 @@ class Glow(Flow, Conditional):
         scales: PositiveInt = 3,
         width: PositiveInt | None = None,
         widen: PositiveInt = 2,
+        kernel: Literal[1, 3] = 3,
         coupling: Literal["affine", "additive"] = "affine",
         alpha: Alpha | None = None,
         conditional: bool = False,
@@ -59,9 +61,14 @@ class Glow(Flow, Conditional):
     ) -> None:
         if conditional and num_classes is None:
             raise ValueError("conditional = True needs data with classes, and this has none: use conditional = False")
-        classes, width = num_classes if conditional else None, width or (128 if max(shape) > 16 else 64)
-        widths = [width * widen**scale for scale in range(scales)]
-        layers = partial(_steps, number=steps, form=FORMS[coupling], widths=widths, num_classes=classes)
+        classes = num_classes if conditional else None
+        width = width or (32 if is_image(shape) and max(shape) <= 16 else 64)
+        net = partial(shallow, kernel=kernel, num_classes=classes)
+
+        def layers(shape: tuple[int, ...], scale: int) -> list[Invertible]:
+            flow = steps_of(shape, steps, FORMS[coupling], width * widen**scale, net)
+            return [*flow, split_prior(shape, classes)] if is_image(shape) else flow
+
         flow = bijection(shape, scales, alpha, levels, layers)
         super().__init__(shape, Chain(flow, ClassPrior(math.prod(shape), classes)) if classes else flow)
         if classes is not None:
@@ -72,14 +79,21 @@ class Glow(Flow, Conditional):
         return Given(self, labels)
 
 
-def _steps(
-    shape: tuple[int, ...], scale: int, *, number: int, form: Form, widths: Sequence[int], num_classes: int | None
-) -> list[Invertible]:
-    steered = halves(shape)[1][0]
+Net = Callable[[tuple[int, ...], int, int], nn.Module]
+"""Of the shape of what passes, the numbers to make of it, and the width."""
+
+
+def steps_of(shape: tuple[int, ...], number: int, form: Form, width: int, net: Net) -> list[Invertible]:
+    """ActNorm, 1x1 convolution and coupling, so many times."""
+    passing, steered = halves(shape)
     layers: list[Invertible] = []
     for _ in range(number):
-        net = shallow(halves(shape)[0], steered * form.numbers, widths[scale], num_classes)
-        layers += [ActNorm(shape), Linear1x1(shape), Coupling(net, form)]
-    if is_image(shape):
-        layers.append(Coupling(prior(halves(shape)[0], steered * AFFINE.numbers, num_classes), AFFINE))
+        coupling = Coupling(net(passing, steered[0] * form.numbers, width), form)
+        layers += [ActNorm(shape), Linear1x1(shape), coupling]
     return layers
+
+
+def split_prior(shape: tuple[int, ...], num_classes: int | None) -> Coupling:
+    """The second half of the channels becomes standard: x = mean(first half) + scale(first half) z."""
+    passing, steered = halves(shape)
+    return Coupling(prior(passing, steered[0] * AFFINE.numbers, num_classes), AFFINE)

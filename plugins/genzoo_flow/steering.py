@@ -54,14 +54,17 @@ def residual(shape: Shape, fan_out: int, width: int, blocks: int, num_classes: i
     return Steering(_conv(shape[0], width, kernel), trunk, _conv(width, fan_out, kernel), classes)
 
 
-def shallow(shape: Shape, fan_out: int, width: int, num_classes: int | None = None) -> Steering:
-    """3x3, 1x1 and 3x3 convolutions (Glow's nets, but smooth: a score is their slope); of points, layers."""
+def shallow(shape: Shape, fan_out: int, width: int, *, kernel: int = 1, num_classes: int | None = None) -> Steering:
+    """Three convolutions, the middle one of ``kernel``; of points, layers.
+
+    They are Glow's nets, but smooth: a score is their slope.
+    """
     classes = ClassEmbedding(num_classes, width)
     if not is_image(shape):
         return fully_connected(shape[0], fan_out, width, 1, classes)
-    kernel = _kernel(shape)
-    trunk = nn.Sequential(nn.SiLU(), nn.Conv2d(width, width, 1), _norm(width), nn.SiLU())
-    return Steering(_conv(shape[0], width, kernel), trunk, _conv(width, fan_out, kernel), classes)
+    outer = _kernel(shape)
+    trunk = nn.Sequential(nn.SiLU(), _conv(width, width, min(kernel, outer)), _norm(width), nn.SiLU())
+    return Steering(_conv(shape[0], width, outer), trunk, _conv(width, fan_out, outer), classes)
 
 
 def fully_connected(fan_in: int, fan_out: int, width: int, hidden: int, classes: ClassEmbedding) -> Steering:

@@ -106,12 +106,12 @@ class Projection(nn.Module):
     def __init__(self, width: int, num_classes: int | None, wrap: Wrap) -> None:
         super().__init__()
         self.linear = wrap(nn.Linear(width, 1))
-        self.classes = None
-        if num_classes is not None:
-            self.classes = wrap(nn.Embedding(num_classes + 1, width, padding_idx=num_classes))
+        self.num_classes = num_classes
+        self.classes = None if num_classes is None else wrap(nn.Embedding(num_classes, width))
 
     def forward(self, phi: Tensor, labels: Tensor | None) -> Tensor:
         logits = self.linear(phi).squeeze(1)
-        if self.classes is None or labels is None:
+        if self.classes is None or self.num_classes is None or labels is None:
             return logits
-        return logits + (self.classes(labels) * phi).sum(1)
+        of_class = (self.classes(labels.clamp(max=self.num_classes - 1)) * phi).sum(1)
+        return logits + torch.where(labels < self.num_classes, of_class, 0)
