@@ -74,7 +74,7 @@ def test_noise_differs_between_processes(folder: Path, model: str) -> None:
 
 def test_walks_belong_to_their_process(folder: Path) -> None:
     one, other = states(folder, "ebm")
-    assert not torch.equal(one["trainer"]["walks"], other["trainer"]["walks"])
+    assert not torch.equal(one["trainer"]["x"], other["trainer"]["x"])
 
 
 def test_a_deterministic_objective_takes_the_steps_of_one_process_with_the_whole_batch(

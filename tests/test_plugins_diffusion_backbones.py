@@ -6,7 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genzoo.nets import Transformer
-from genzoo.nets.transformer import attend, grid_positions
+from genzoo.nets.attention import attend
+from genzoo.nets.transformer import grid_positions
 from genzoo_diffusion.backbones import build
 
 

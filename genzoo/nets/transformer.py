@@ -4,10 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genzoo.nets.attention import HEAD, SelfAttention
 from genzoo.nets.classes import ClassEmbedding
 from genzoo.nets.mlp import sinusoids
-
-HEAD = 32
 
 
 def grid_positions(rows: int, columns: int, width: int) -> Tensor:
@@ -20,24 +19,12 @@ def _modulated(h: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     return torch.addcmul(shift, F.layer_norm(h, h.shape[-1:], eps=1e-6), 1 + scale)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """softmax(query key^T / sqrt(d)) value, of [..., tokens, d] each.
-
-    torch's fused kernel, but for gradients on a processor: there its backward pass in bfloat16 takes four times as long
-    as the products and the softmax that it fuses.
-    """
-    if query.requires_grad and query.device.type == "cpu":
-        return (query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)).softmax(-1) @ value
-    return F.scaled_dot_product_attention(query, key, value)
-
-
 class Block(nn.Module):
     """Attention and then an MLP, each normalised, shifted, scaled and gated by the embedding; both start as nothing."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.heads = width // HEAD
-        self.attend, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.attention = SelfAttention(width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.modulate = nn.Linear(width, 6 * width)
         nn.init.zeros_(self.modulate.weight)
@@ -47,11 +34,6 @@ class Block(nn.Module):
         shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = self.modulate(embedding)[:, None].chunk(6, dim=2)
         h = torch.addcmul(h, gate, self.attention(_modulated(h, shift, scale)))
         return torch.addcmul(h, gate_mlp, self.mlp(_modulated(h, shift_mlp, scale_mlp)))
-
-    def attention(self, h: Tensor) -> Tensor:
-        """Of every patch to every patch, [n, patches, width]."""
-        query, key, value = self.attend(h).unflatten(2, (3, self.heads, HEAD)).permute(2, 0, 3, 1, 4)
-        return self.project(attend(query, key, value).transpose(1, 2).flatten(2))
 
 
 class Transformer(nn.Module):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genzoo.images import is_image
+from genzoo.nets.attention import SelfAttention
 from genzoo.nets.classes import ClassEmbedding
 from genzoo.nets.mlp import ResidualMLP, sinusoids
 from genzoo.nets.norm import normalise
@@ -26,6 +27,22 @@ class Block(nn.Module):
         a, b = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
         inner = torch.addcmul(b, normalise(self.conv1(F.silu(normalise(h)))), 1 + a)
         return self.skip(h) + self.conv2(F.silu(inner))
+
+
+class Middle(nn.Module):
+    """A block, attention of every position to every other, a block."""
+
+    def __init__(self, channels: int, embedding: int) -> None:
+        super().__init__()
+        self.before, self.after = Block(channels, channels, embedding), Block(channels, channels, embedding)
+        self.attention = SelfAttention(channels)
+        nn.init.zeros_(self.attention.project.weight)
+
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        h = self.before(h, embedding)
+        tokens = normalise(h).flatten(2).transpose(1, 2)
+        h = h + self.attention(tokens).transpose(1, 2).unflatten(2, h.shape[2:])
+        return self.after(h, embedding)
 
 
 class UNet(nn.Module):
@@ -63,7 +80,7 @@ class UNet(nn.Module):
         self.stem = nn.Conv2d(pixels, width, 3, padding=1)
         self.down = nn.ModuleList(Block(a, b, embedding) for a, b in zip([width, *channels], channels, strict=False))
         self.shrink = nn.ModuleList(nn.Conv2d(c, c, 3, stride=2, padding=1) for c in channels[:-1])
-        self.middle = Block(channels[-1], channels[-1], embedding)
+        self.middle = Middle(channels[-1], embedding)
         backwards = channels[::-1]
         self.up = nn.ModuleList(
             Block(a + b, b, embedding) for a, b in zip([backwards[0], *backwards], backwards, strict=False)
