@@ -85,10 +85,14 @@ NamedSampler = Annotated[SamplerChoice, BeforeValidator(_name_of_sampler)]
 
 
 class Paper(Checked):
-    """What the authors of a model say of it, and where: a dry run puts its parameters beside ours."""
+    """What the authors of a model say of it, and where: a dry run puts its parameters beside ours.
+
+    They count the whole model, or (``sampling``, as of a GAN's generator) what is needed to sample.
+    """
 
     title: str
     parameters: Annotated[PositiveInt, BeforeValidator(_read_size)]
+    counts: Literal["total", "sampling"] = "total"
 
 
 class SuiteRun(LoopSettings):

@@ -44,6 +44,7 @@ class Size:
     training: int | None = None
     paper: int | None = None
     title: str = ""
+    ratio: float | None = None
     flops_per_example: float | None = None
     examples_per_second: float | None = None
     reason: str = ""
@@ -81,7 +82,7 @@ COLUMNS = {"model": "left", "data": "left", "parameters\nto sample": "right", "o
 
 
 def _cells(size: Size) -> list[str]:
-    ratio = f"{size.total / size.paper:.2f}" if size.paper and size.total else ""
+    ratio = "" if size.ratio is None else f"{size.ratio:.2f}"
     counts = [_millions(n) for n in (size.sampling, size.total, size.training, size.paper)]
     flops = f"{(size.flops_per_example or 0) / 1e9:.3g}"
     return [size.model, size.data, *counts, ratio, flops, f"{size.examples_per_second:,.3g}"]
@@ -130,8 +131,10 @@ def _measured(zoo: Zoo, plan: Plan, data: Data, known: Size) -> Size:
     job = prepare(zoo, config, data)
     needed = prepare_drawing(zoo, job.model, config, data, plan.samples[0]).parameters(job.model)
     fitted = fit(job.model, job.trainer, data.train, config)
+    paper, counts = plan.run.paper, {"sampling": needed, "total": fitted.parameters["total"]}
     return replace(
         known,
+        ratio=counts[paper.counts] / paper.parameters if paper else None,
         sampling=needed,
         total=fitted.parameters["total"],
         training=fitted.parameters["training"],
