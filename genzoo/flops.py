@@ -122,7 +122,9 @@ def operator_by_operator() -> Iterator[None]:
 
 
 class FlopMeter:
-    """The operations of a long loop, counted in its first step and every 499th after it.
+    """The operations of a long loop, counted in its first step, its second, and every 499th after that.
+
+    The first may prepare what the others go on from, such as a buffer of walks, and stands for itself alone.
 
     A step that is not counted adds what the last counted one did. Counting takes as long as the step itself or twice
     as long where the network is small, and none of it changes what is computed.
@@ -134,7 +136,7 @@ class FlopMeter:
     @contextmanager
     def step(self, number: int) -> Iterator[None]:
         """Around step ``number`` (0, 1, ...)."""
-        if number % EVERY:
+        if number and (number - 1) % EVERY:
             yield
         else:
             with count_flops() as counted:

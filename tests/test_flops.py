@@ -231,13 +231,13 @@ def test_steps_that_are_alike_are_counted_once_and_add_up_exactly() -> None:
 def test_a_change_is_noticed_within_499_steps() -> None:
     meter = FlopMeter()
     walk(meter, range(1200), lambda number: 1 if number < 300 else 10)
-    assert meter.total == 2 * (499 * 1 + 701 * 10)
+    assert meter.total == 2 * (500 * 1 + 700 * 10)
 
 
 def test_a_rhythm_of_the_steps_comes_out_in_the_mean() -> None:
-    meter, steps = FlopMeter(), 499 * 16
+    meter, steps = FlopMeter(), 1 + 499 * 16
     walk(meter, range(steps), lambda number: 17 if number % 16 == 0 else 1)
-    assert meter.total == 2 * steps * 2
+    assert meter.total == 2 * (17 + 2 * (steps - 1))
 
 
 def test_a_meter_goes_on_where_it_was() -> None:

@@ -6,7 +6,7 @@
 
 Both train the same model on the same batches in the same order with the plugin's own objective and optimizers, the
 same clipping, learning rates, averaging and precision; the averaged weights must come out equal bit for bit. The host
-also checks every loss and gradient, counts the operations of the first step and every 499th after it, logs and listens
+also checks every loss and gradient, counts the operations of a step now and then, logs and listens
 for signals. What is timed is the loop, without building the model or the checkpoint at the end. A ratio is host over
 bare.
 """

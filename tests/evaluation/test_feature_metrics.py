@@ -16,6 +16,7 @@ from genzoo.evaluation.pairs import pair_statistics
 from genzoo.evaluation.record import Metric
 from genzoo.protocols import Comparison, ImageSet, Measurement
 
+NEED_CLASSES = {"class_distance", "class_accuracy"}
 NEED_TRAIN = {"fd_train", "fd_gap", "auth_pct", "copy_rate", "nearest_train_z", "exact_duplicates"}
 
 
@@ -24,9 +25,9 @@ def normal(n: int, d: int, seed: int) -> Tensor:
 
 
 def seen(features: Tensor) -> ImageSet:
-    """Features with images that differ where the features do, and with the classes of their largest coordinate."""
+    """Features with images that differ where the features do, labelled by and seen as the class of the largest coordinate."""
     features = features.float().contiguous()
-    return ImageSet(features.view(torch.uint8).unflatten(1, (-1, 4, 1)), features, features)
+    return ImageSet(features.view(torch.uint8).unflatten(1, (-1, 4, 1)), features, features, features.argmax(1))
 
 
 def measure(fake: Tensor, real: Tensor, train: Tensor | None = None, **options: object) -> dict[str, Metric]:
@@ -59,7 +60,12 @@ def test_without_training_images_nothing_is_said_of_copies() -> None:
 
 def test_without_a_classifier_no_classes_are_compared() -> None:
     fake, real = (ImageSet(s.images, s.features) for s in (seen(normal(60, 4, 0)), seen(normal(60, 4, 1))))
-    assert set(NAMES) - set(feature_metrics(Comparison(fake, real))) == {*NEED_TRAIN, "class_distance"}
+    assert set(NAMES) - set(feature_metrics(Comparison(fake, real))) == {*NEED_TRAIN, *NEED_CLASSES}
+
+
+def test_without_labels_nothing_is_said_of_following_them() -> None:
+    fake, real = (ImageSet(s.images, s.features, s.logits) for s in (seen(normal(60, 4, 0)), seen(normal(60, 4, 1))))
+    assert set(NAMES) - set(feature_metrics(Comparison(fake, real))) == {*NEED_TRAIN, "class_accuracy"}
 
 
 def test_intervals_hold_their_values() -> None:
