@@ -3,7 +3,8 @@
 Each hook returns a mapping from a kebab-case name to a factory: a callable, or a string ``"module:attribute"`` that is
 imported when it is first built (so that ``genzoo list`` imports no torch). A factory's keyword-only parameters, with
 their annotations and defaults, are its options: the host validates ``--set`` and YAML against them and ``genzoo info``
-prints them. Options named ``levels`` or ``num_classes`` are filled in from the data set unless they are given.
+prints them. Options named ``levels``, ``num_classes`` or ``num_examples`` (of the training split) are filled in from
+the data set unless they are given.
 """
 
 from collections.abc import Callable, Mapping

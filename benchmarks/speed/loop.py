@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from genzoo.config import TrainConfig, checked
 from genzoo.data import load
+from genzoo.images import laid_out
 from genzoo.jobs import Job, prepare
 from genzoo.precision import allows_bf16, choose_precision
 from genzoo.protocols import Batch
@@ -46,7 +47,7 @@ def host(start: Callable[[], Job]) -> tuple[Mapping[str, Tensor], float]:
 def bare(start: Callable[[], Job]) -> tuple[Mapping[str, Tensor], float]:
     """The averaged weights, and the seconds of the loop that one writes by hand."""
     job = start()
-    model, trainer, config = job.model.train(), job.trainer, job.config
+    model, trainer, config = laid_out(job.model).train(), job.trainer, job.config
     steps = int(config.budget.amount)
     bf16 = choose_precision(config.precision, allows_bf16(trainer, model), torch.device("cpu")) == "bf16"
     torch.manual_seed(config.seed)
@@ -86,7 +87,7 @@ def batches(job: Job) -> Iterator[Batch]:
     while True:
         while len(order) < size:
             order, epoch = torch.cat([order, permutation(job, epoch)]), epoch + 1
-        yield Batch(x[order[:size]])
+        yield Batch(laid_out(x[order[:size]]))
         order = order[size:]
 
 
