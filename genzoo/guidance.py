@@ -15,7 +15,7 @@ Synthesis (Dhariwal and Nichol, 2021), section 4; Compositional Visual Generatio
 2020), for energies.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +45,7 @@ from genzoo.capabilities import (
     supports,
     takes_labels,
 )
-from genzoo.errors import InvalidConfig
+from genzoo.errors import InvalidConfig, MissingCapability
 
 _NOT_LINEAR = (Density, Mass, LowerBound, ImportanceWeighted, Decoder, Encoder, Critic, Conditional)
 _HIDDEN = frozenset().union(*map(get_protocol_members, _NOT_LINEAR))
@@ -85,11 +85,20 @@ def check(model: Any, guidance: Guidance | None, needs: tuple[type, ...], *, mod
             f"{model_name} was trained without labels, guidance={guidance.weight:g} has nothing to follow: train it "
             "with conditional=true (if it has that option), or give a classifier"
         )
+    _check_linear(needs, model_name=model_name, by=by)
     if classifier is not None:
         require(model, (NoisyScore,), model_name=model_name, by="guidance by a classifier")
         _check_classifier(classifier, model, conditional)
     guided = condition(model, torch.zeros(1, dtype=torch.long), guidance)
     require(guided, needs, model_name=f"{model_name} with guidance", by=by)
+
+
+def _check_linear(needs: Sequence[type], *, model_name: str, by: str) -> None:
+    """What a plugin's own protocol gives need not be linear in the score."""
+    foreign = [need.__name__ for need in needs if need not in CAPABILITIES]
+    if foreign:
+        told = f"{model_name} with guidance: {by} needs {', '.join(foreign)}, which cannot be guided"
+        raise MissingCapability(f"{told}: leave out guidance, or take another sampler")
 
 
 def _check_classifier(classifier: Any, model: Any, conditional: bool) -> None:

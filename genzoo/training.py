@@ -302,7 +302,7 @@ def _lay_out_state(optimizer: torch.optim.Optimizer) -> None:
     for parameter, moments in optimizer.state.items():
         for name, moment in moments.items():
             if isinstance(moment, Tensor) and moment.shape == parameter.shape:
-                moments[name] = torch.empty_like(parameter, dtype=moment.dtype).copy_(moment)
+                moments[name] = torch.empty_like(parameter, dtype=moment.dtype, device=moment.device).copy_(moment)
 
 
 def _count(module: nn.Module) -> int:

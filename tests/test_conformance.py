@@ -16,7 +16,7 @@ NAMES = {check.name for check in CHECKS}
 PIXELS = "autoregressive"
 """Models of integer levels: they refuse points, and no Gaussian can stand in for them."""
 WITHOUT_A_KNOWN_TARGET = {"discrete-likelihood", "noisy-classification"}
-"""The kit's target is a Gaussian to draw from: neither levels nor a classifier have one; their own tests have others."""
+"""The kit's target is a Gaussian to draw from: neither levels nor a classifier have one; their own tests do."""
 
 
 def built_in(role: str) -> list[str]:

@@ -12,12 +12,13 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import kstest
 from torch import Tensor, nn
 
+from genzoo.capabilities import supports
 from genzoo.protocols import Batch
 from genzoo.testing import GaussianReference, MixtureReference
 from genzoo.zoo import Zoo
 from genzoo_diffusion.classifier import Classifier, NoisyClassification
 from genzoo_diffusion.coupling import assignment, optimal_transport
-from genzoo_diffusion.ddpm import DDPM, Target
+from genzoo_diffusion.ddpm import DDPM, Target, ddpm
 from genzoo_diffusion.denoising import Denoising, Weighting
 from genzoo_diffusion.drawn import evenly, normal_quantile
 from genzoo_diffusion.matching import FlowMatchingTrainer
@@ -251,3 +252,21 @@ def test_a_classifier_learns_what_noise_leaves_of_the_classes() -> None:
 def test_a_classifier_cannot_learn_from_data_without_classes() -> None:
     with pytest.raises(ValueError, match="noisy-classification needs data with classes; choose data that have labels"):
         next(NoisyClassification().losses(Classifier((1,), num_classes=2), data(4)))
+
+
+@pytest.mark.parametrize("objective", ["hybrid", "bound"])
+def test_the_noisiest_step_of_a_cosine_schedule_leaves_the_bound_s_gradient_finite(objective: str) -> None:
+    """There x_0 is a prediction divided by 5e-5: a mass that far off has no slope."""
+    torch.manual_seed(0)
+    model = ddpm((1, 8, 8), width=8, schedule="cosine", learned_variance=True)
+    trainer = Denoising(objective=objective, levels=256)
+    for _ in range(10):
+        batch = Batch(torch.rand(128, 1, 8, 8) * 2 - 1)
+        ((_, loss),) = trainer.losses(model, iter([batch]))
+        loss.backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_what_needs_a_learned_variance_says_so_before_it_trains() -> None:
+    assert not supports(ddpm((2,)), Denoising(objective="hybrid").needs)
+    assert supports(ddpm((2,), learned_variance=True), Denoising(objective="hybrid").needs)

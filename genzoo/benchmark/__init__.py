@@ -181,7 +181,8 @@ class _Work:
                 self._warn_of_sizes(planned)
 
     def _warn_of_sizes(self, planned: _Planned) -> None:
-        sizes = {name: size for plan in planned.plans for name, size in self._sizes(plan, planned.data).items()}
+        ranked = [plan for plan in planned.plans if plan.run.role == "model"]
+        sizes = {name: size for plan in ranked for name, size in self._sizes(plan, planned.data).items()}
         for name, reason in preview(sizes, planned.fairness["equal-parameters"]).items():
             self.tell(f"warning: {name} will not be ranked: {reason}")
 

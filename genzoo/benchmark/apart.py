@@ -20,7 +20,7 @@ def groups(records: Iterable[Record]) -> list[list[Record]]:
         homes = _homes(record, found)
         if not homes:
             found.append([record])
-        for home in homes if record.role != "model" else homes[:1]:
+        for home in homes if record.role != "model" and record.status == "ok" else homes[:1]:
             home.append(record)
     return sorted(found, key=lambda group: (group[0].data.name, -len(group)))
 

@@ -7,18 +7,18 @@ stand those of the paper, where the suite names one.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from rich import box
 from rich.table import Table as Grid
 from rich.text import Text
 
+from genzoo.benchmark.store import DRY_RUN
 from genzoo.benchmark.text import printed
 from genzoo.config import Budget
 from genzoo.data import Data, load
 from genzoo.drawing import prepare_drawing
-from genzoo.errors import DataUnavailable
+from genzoo.errors import DataUnavailable, Interrupted, StorageError
 from genzoo.files import write_json
 from genzoo.jobs import prepare
 from genzoo.plugins import one_line, told
@@ -27,7 +27,7 @@ from genzoo.suites import Plan, Table
 from genzoo.training import fit
 from genzoo.zoo import Zoo
 
-FILE, BATCH, STAND_IN = "dry-run.json", 8, "shapes"
+BATCH, STAND_IN = 8, "shapes"
 STEPS = Budget(2, "steps")
 
 
@@ -69,7 +69,7 @@ class DryRun:
             grid.add_column(title, justify=justify, overflow="fold")  # type: ignore[arg-type]
         for size in self.sizes:
             if not size.reason:
-                grid.add_row(*_cells(size))
+                grid.add_row(*map(Text, _cells(size)))
         failures = [f"failed: {size.model} on {size.data}: {size.reason}" for size in self.sizes if size.reason]
         return printed([grid, *map(Text, failures)])
 
@@ -94,24 +94,22 @@ def _millions(n: int | None) -> str:
 
 def run(plans: Sequence[tuple[Table, Plan]], folder: Path, zoo: Zoo, tell: Callable[[str], None]) -> DryRun:
     """Two steps of each; what fails is a row with its reason."""
-    sizes = []
+    sizes, names = [], dict.fromkeys((table.data, table.size) for table, _ in plans)
+    loaded = {(name, size): _data(name, size, tell) for name, size in names}
     for table, plan in plans:
-        data = _data(table.data, table.size, tell)
+        data = loaded[table.data, table.size]
         tell(f"{plan.train.model} on {data.name}: two steps")
         sizes.append(_size(zoo, plan, data))
-    write_json(folder / FILE, {"machine": machine(), "batch": BATCH, "sizes": [asdict(size) for size in sizes]})
-    return DryRun(tuple(sizes), folder / FILE)
+    write_json(folder / DRY_RUN, {"machine": machine(), "batch": BATCH, "sizes": [asdict(size) for size in sizes]})
+    return DryRun(tuple(sizes), folder / DRY_RUN)
 
 
 def _data(name: str, size: int | None, tell: Callable[[str], None]) -> Data:
     try:
-        return _load(name, size)
+        return load(name, size=size)
     except DataUnavailable as error:
         tell(f"note: {STAND_IN} stand in for {name}: {one_line(error)}")
-        return _load(STAND_IN, size)
-
-
-_load = cache(lambda name, size: load(name, size=size))
+        return load(STAND_IN, size=size)
 
 
 def _size(zoo: Zoo, plan: Plan, data: Data) -> Size:
@@ -121,6 +119,8 @@ def _size(zoo: Zoo, plan: Plan, data: Data) -> Size:
     )
     try:
         return _measured(zoo, plan, data, known)
+    except (Interrupted, StorageError):
+        raise
     except Exception as error:
         return replace(known, reason=told(error))
 

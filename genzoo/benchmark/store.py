@@ -22,7 +22,7 @@ from genzoo.evaluation.record import Record, read_record
 from genzoo.files import check_writable
 
 WEIGHTS, CONFIG, LOG, SAMPLES, RECORD = "model.safetensors", "config.yaml", "log.jsonl", "samples.npz", "record.json"
-PICTURE = "samples.png"
+PICTURE, DRY_RUN = "samples.png", "dry-run.json"
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def load(folder: Path) -> Results:
 def check_output(folder: Path) -> None:
     """Raise :class:`FolderInUse` when ``folder`` cannot be made or holds anything but results, before work begins."""
     check_writable(folder)
-    found = sorted(folder.glob("*"))
+    found = sorted(path for path in folder.glob("*") if path.name != DRY_RUN)
     if not any(map(_is_run, found)) and not all(map(_is_begun_reference, found)):
         raise FolderInUse(f"{folder} holds something else ({found[0].name}): give another --out, or an empty folder")
 

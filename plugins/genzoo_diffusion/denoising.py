@@ -86,8 +86,12 @@ class Denoising:
     weighting: Weighting | None = None
     label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
     levels: PositiveInt | None = None
-    needs: ClassVar[tuple[type, ...]] = (NoisePredictor,)
     low_precision: ClassVar[bool] = True
+
+    @property
+    def needs(self) -> tuple[type, ...]:
+        """A prediction of the noise, and of its variance where the objective has both."""
+        return (NoisePredictor, LearnedVariance) if self.objective == "hybrid" else (NoisePredictor,)
 
     def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
         """One Adam for the whole model."""

@@ -78,8 +78,10 @@ class Steps:
     def costs(self, x: Tensor, clean: Tensor, width: Tensor, t: Tensor, levels: int | None) -> Tensor:
         """L_t of each example with x_0 = ``clean`` predicted from x_t, [n] nats; ``t`` [n] may hold 0."""
         log_variance = self.log_variance(t, width)
-        decoder = decoder_cost(x, clean, log_variance, levels)
-        return torch.where(expand(t == 0, x) > 0, decoder, self.kl(x - clean, t, log_variance)).flatten(1).sum(1)
+        first = expand(t == 0, x) > 0
+        # Elsewhere the prediction may be so far off that the slope of a mass is no number, and masking keeps that.
+        decoder = decoder_cost(x, torch.where(first, clean, x), log_variance, levels)
+        return torch.where(first, decoder, self.kl(x - clean, t, log_variance)).flatten(1).sum(1)
 
 
 def decoder_cost(x: Tensor, mean: Tensor, log_variance: Tensor, levels: int | None) -> Tensor:

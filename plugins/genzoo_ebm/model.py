@@ -19,7 +19,7 @@ class EBM(nn.Module, Energy):
     for infinity; it is where walks start, and its spread is the scale of their steps and of their noise. Pixels are
     kept in [-1, 1]. ``base = "normal"`` is N(0, I), whatever the data, and lets walks leave the range of pixels. A
     conditional one has a logit for each class, E(x, y) = -f_y(x) / T - log q(x), and without a label
-    log sum_y exp(f_y(x)) in the place of f_y(x).
+    log sum_y exp(f_y(x) / T) in the place of f_y(x) / T.
 
     References: Implicit Generation and Modeling with Energy-Based Models (Du and Mordatch, 2019); Learning
     Energy-Based Models by Diffusion Recovery Likelihood (Gao et al., 2021) and A Tale of Two Flows (Xie et al., 2022)
@@ -62,11 +62,10 @@ class EBM(nn.Module, Energy):
 
     def energy(self, x: Tensor, *, labels: Tensor | None = None) -> Tensor:
         """E(x), or E(x, y), [n], in nats, up to a constant."""
-        tilt = self._tilt(x, labels) / self.temperature
-        return -self.log_start(x) - tilt
+        return -self.log_start(x) - self._tilt(x, labels)
 
     def _tilt(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        logits = self.net(x).float()
+        logits = self.net(x).float() / self.temperature
         free = logits.logsumexp(1)
         if labels is None:
             return free

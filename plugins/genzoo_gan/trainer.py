@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from genzoo.capabilities import Critic, Decoder, Given, labelled
+from genzoo.capabilities import Critic, Decoder, Given, labelled, supports
 from genzoo.errors import InvalidOption
 from genzoo.images import is_image
 from genzoo.protocols import Batch
@@ -124,7 +124,7 @@ class Adversarial:
             raise InvalidOption(
                 f"adversarial: augment={list(self.augment)} is for images, these are points: leave it out"
             )
-        if not isinstance(model, Judged):
+        if not supports(model, (Judged,)):
             critic = OwnCritic(model, self.critic_width)
             self.owned.judge = critic.to(batch.x.device).to(memory_format=torch.channels_last)
 

@@ -31,9 +31,10 @@ class Statistics:
     xy: Tensor
 
     @classmethod
-    def zero(cls, k: int, d: int, q: int) -> Self:
+    def zero(cls, k: int, d: int, q: int, device: torch.device) -> Self:
         """Of no examples."""
-        return cls(*(torch.zeros(*size, dtype=torch.float64) for size in ((k,), (k, d), (k,), (k, q), (k, d, q))))
+        sizes = ((k,), (k, d), (k,), (k, q), (k, d, q))
+        return cls(*(torch.zeros(*size, dtype=torch.float64, device=device) for size in sizes))
 
     def add(self, r: Tensor, x: Tensor, square: Tensor, y: Tensor) -> None:
         """Of examples x [n, d] with responsibilities r [n, k], squares [n, k] and y [n, k, q]."""
@@ -133,7 +134,7 @@ class MPPCA(nn.Module, Density, Decoder):
         """
         if not self.started:
             self.initialize(x)
-        total = Statistics.zero(*self.factors.shape)
+        total = Statistics.zero(*self.factors.shape, x.device)
         for part in x.flatten(1).split(CHUNK):
             log_joint, square, y = self._log_joint(part)
             total.add(log_joint.softmax(1), part, square, y)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from genzoo.benchmark import DryRun, bench, dry
+from genzoo.benchmark.store import DRY_RUN, check_output
 from genzoo.data import load
 from genzoo.errors import DataUnavailable
 
@@ -42,17 +43,24 @@ def test_what_fails_is_a_row_with_its_reason_and_stops_nobody(done: DryRun) -> N
 
 
 def test_nothing_but_one_file_is_written(done: DryRun) -> None:
-    assert [path.name for path in done.report.parent.iterdir()] == [dry.FILE]
+    assert [path.name for path in done.report.parent.iterdir()] == [DRY_RUN]
     assert [size["model"] for size in json.loads(done.report.read_text())["sizes"]] == ["vae", "realnvp"]
 
 
+def test_it_can_be_run_again_and_is_in_nobody_s_way(done: DryRun) -> None:
+    out, suite = done.report.parent, done.report.parent.parent / "tiny.yaml"
+    again = bench(suite, out, only="vae", progress=False)
+    assert isinstance(again, DryRun) and again.failed == 0 and len(again.sizes) == 1
+    check_output(out)  # a real run may follow
+
+
 def test_generated_pictures_stand_in_for_a_hub_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(name: str, size: int | None) -> object:
+    def refuse(name: str, *, size: int | None) -> object:
         if name != dry.STAND_IN:
             raise DataUnavailable("the hub cannot be reached")
         return load("digits")
 
     told: list[str] = []
-    monkeypatch.setattr(dry, "_load", refuse)
+    monkeypatch.setattr(dry, "load", refuse)
     assert dry._data("hub:some/thing", None, told.append).name == "digits"
     assert told == [f"note: {dry.STAND_IN} stand in for hub:some/thing: the hub cannot be reached"]

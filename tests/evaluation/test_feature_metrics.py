@@ -25,7 +25,7 @@ def normal(n: int, d: int, seed: int) -> Tensor:
 
 
 def seen(features: Tensor) -> ImageSet:
-    """Features with images that differ where the features do, labelled by and seen as the class of the largest coordinate."""
+    """Features with images that differ where the features do; their class is the largest coordinate, seen and said."""
     features = features.float().contiguous()
     return ImageSet(features.view(torch.uint8).unflatten(1, (-1, 4, 1)), features, features, features.argmax(1))
 
