@@ -134,7 +134,8 @@ class MPPCA(nn.Module, Density, Decoder):
         """
         if not self.started:
             self.initialize(x)
-        total = Statistics.zero(*self.factors.shape, x.device)
+        k, d, q = self.factors.shape
+        total = Statistics.zero(k, d, q, x.device)
         for part in x.flatten(1).split(CHUNK):
             log_joint, square, y = self._log_joint(part)
             total.add(log_joint.softmax(1), part, square, y)
