@@ -33,7 +33,7 @@ def bench(
     \b
     genzoo bench digits --out runs/digits
     genzoo bench mine.yaml --set budget=10s --set tables.0.num_samples=500
-    genzoo bench full-recipes --set dry_run=true   two steps of everything: does it build, how large is it?
+    genzoo bench full-recipes --set dry_run=true     two steps of everything
     """
     from genzoo import benchmark
 
