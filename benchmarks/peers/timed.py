@@ -115,7 +115,7 @@ def count(module: nn.Module) -> int:
 
 
 def write(known: Asked, samples: Tensor, spent: Spent, *, package: str, **settings: Any) -> None:
-    """The two files; ``settings`` are the peer's own, by name."""
+    """The two files, the samples last: where they are, all is. ``settings`` are the peer's own, by name."""
     known.out.mkdir(parents=True, exist_ok=True)
     told = {
         "versions": {name: importlib.metadata.version(name) for name in ("torch", package)},
@@ -125,5 +125,7 @@ def write(known: Asked, samples: Tensor, spent: Spent, *, package: str, **settin
         **settings,
         **machine(),
     }
-    np.savez_compressed(known.out / "samples.npz", arr_0=samples.numpy())
     (known.out / "settings.json").write_text(json.dumps(told, indent=1) + "\n")
+    unfinished = known.out / "samples.part.npz"
+    np.savez_compressed(unfinished, arr_0=samples.numpy())
+    unfinished.rename(known.out / "samples.npz")
