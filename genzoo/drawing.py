@@ -1,5 +1,6 @@
 """How one sample set is drawn from a trained model: by which sampler, guided how; checked before any work."""
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,12 @@ from genzoo.capabilities import NoisyClassifier
 from genzoo.config import SampleConfig, TrainConfig, checked
 from genzoo.data import Data
 from genzoo.errors import InvalidConfig
+from genzoo.evaluation.parts import ReferencePart
 from genzoo.guidance import Guidance, check
 from genzoo.jobs import prepare_sampler, sampler_of, settle, surroundings
 from genzoo.protocols import Sampler
-from genzoo.references import Reference
-from genzoo.sampling import needed_parameters
+from genzoo.references import Reference, Surroundings
+from genzoo.sampling import Counted, needed_parameters
 from genzoo.training import Upkeep
 from genzoo.zoo import Zoo
 
@@ -26,20 +28,24 @@ Labels = Tensor | Sequence[int] | int | None
 
 @dataclass(frozen=True)
 class Drawing:
-    """What ``config``, every default filled in, asks for; ``references`` are the trained models that take part."""
+    """What ``config``, every default filled in, asks for.
+
+    ``references`` are the trained models that take part, ``counted`` those that the sampler has as options.
+    """
 
     config: SampleConfig
     sampler: Sampler
     guidance: Guidance | None = None
     references: Mapping[str, Reference] = field(default_factory=dict)
+    counted: tuple[Counted, ...] = ()
 
     def parameters(self, model: Any) -> int:
-        """How many it needs of the model, and of the classifier."""
-        return needed_parameters(self.sampler, model, self.guidance)
+        """How many it needs of the model, and of the other trained models."""
+        return needed_parameters(self.sampler, model, self.guidance, self.counted)
 
-    def settle(self, run: Path) -> None:
-        """Train what has to be trained first, beside the folder of the ``run`` that is drawn from."""
-        settle(self.references, run, Upkeep())
+    def settle(self, run: Path) -> dict[str, ReferencePart]:
+        """Train what has to be trained first, beside the folder of the ``run`` that is drawn from; what that took."""
+        return settle(self.references, run, Upkeep())
 
 
 def prepare_drawing(zoo: Zoo, model: Any, trained: TrainConfig, data: Data, config: SampleConfig) -> Drawing:
@@ -52,15 +58,28 @@ def prepare_drawing(zoo: Zoo, model: Any, trained: TrainConfig, data: Data, conf
     around = surroundings(zoo, trained, data)
     options = zoo.validate("sampler", name, config.options)
     references = around.references("sampler", name, options)
-    models = {key: reference.model for key, reference in references.items()}
-    sampler = prepare_sampler(zoo, model, trained.model, name, {**options, **models})
-    if config.classifier is not None:
-        references[CLASSIFIER] = around.resolve(CLASSIFIER, config.classifier, (NoisyClassifier,))
-    guidance = _guidance(config, references.get(CLASSIFIER))
+    kinds = zoo.references("sampler", name)
+    counted = {key: Counted(reference.model, kinds[key]) for key, reference in references.items()}
+    sampler = prepare_sampler(zoo, model, trained.model, name, {**options, **counted})
+    judges = _judges(around, config, name, options)
+    guidance = _guidance(config, judges.get(CLASSIFIER))
+    references |= judges
     check(model, guidance, sampler.needs, model_name=trained.model, by=name)
     weights = {key: reference.identity for key, reference in references.items()}
     filled = config.model_copy(update={"sampler": name, "options": options, "weights": weights})
-    return Drawing(filled, sampler, guidance, references)
+    return Drawing(filled, sampler, guidance, references, tuple(counted.values()))
+
+
+def _judges(
+    around: Surroundings, config: SampleConfig, sampler: str, options: Mapping[str, Any]
+) -> dict[str, Reference]:
+    """The classifier that guides, if there is one."""
+    if config.classifier is None:
+        return {}
+    if CLASSIFIER in options:
+        told = f"{sampler} has an option {CLASSIFIER!r} of its own"
+        raise InvalidConfig(f"{told}: leave out the {CLASSIFIER} that guides, or take another sampler")
+    return {CLASSIFIER: around.resolve(CLASSIFIER, config.classifier, (NoisyClassifier,))}
 
 
 def _guidance(config: SampleConfig, classifier: Reference | None) -> Guidance | None:
@@ -76,14 +95,20 @@ def asked(
     guidance: float | None,
     classifier: str | Mapping[str, Any] | None,
     seed: int,
+    num_samples: int | None = None,
 ) -> SampleConfig:
     """What a user says of a drawing, checked; ``where`` opens the message of :class:`InvalidConfig`."""
     drawn = {"sampler": sampler, "options": dict(options or {}), "guidance": guidance, "seed": seed}
-    return checked(SampleConfig, {**drawn, "classifier": classifier}, where)
+    return checked(SampleConfig, {**drawn, "classifier": classifier, "num_samples": num_samples}, where)
 
 
 def one_a_sample(labels: Labels, n: int) -> Tensor | None:
-    """The labels of ``n`` samples, where one may stand for all."""
+    """The labels of ``n`` samples, where one may stand for all; raises :class:`InvalidConfig` where they are none."""
     if labels is None:
         return None
-    return torch.full((n,), labels) if isinstance(labels, int) else torch.as_tensor(labels)
+    try:
+        given = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        told = f"labels {reprlib.repr(labels)} are no whole numbers"
+        raise InvalidConfig(f"{told}: give one for all samples, or {n}, one a sample") from error
+    return given if given.dim() else given.expand(n)

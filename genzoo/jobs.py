@@ -16,6 +16,7 @@ from genzoo.capabilities import Conditional, require, supports
 from genzoo.config import TrainConfig, train_id
 from genzoo.data import Data, load
 from genzoo.errors import FolderInUse, MissingCapability, UnknownName
+from genzoo.evaluation.parts import ReferencePart
 from genzoo.files import check_writable, write_atomically, write_json, write_text
 from genzoo.processes import this_process
 from genzoo.protocols import Sampler, Trainer
@@ -106,7 +107,7 @@ def execute(job: Job, folder: Path, upkeep: Upkeep | None = None) -> None:
     _check_tracker(upkeep.track)
     if _claim(folder, job, upkeep.resume):
         return
-    settle(job.references, folder, upkeep)
+    references = settle(job.references, folder, upkeep)
     state = this_process()
     state.wait_for_everyone()  # nobody writes before everybody has looked
     if state.is_main_process:
@@ -114,21 +115,26 @@ def execute(job: Job, folder: Path, upkeep: Upkeep | None = None) -> None:
     done = fit(job.model, job.trainer, job.data.train, job.config, folder, upkeep)
     if state.is_main_process:
         cost = {key: value for key, value in vars(done).items() if key != "model"}
-        costs = {key: reference.cost(folder) for key, reference in job.references.items()}
-        write_json(folder / COST, {**cost, **machine(), **({"references": costs} if costs else {})})
+        needed = {key: part.model_dump(mode="json") for key, part in references.items()}
+        write_json(folder / COST, {**cost, **machine(), **({"references": needed} if needed else {})})
         weights = done.model.state_dict()  # cloned below, because tied ones share memory
         copies = {name: t.cpu().clone(memory_format=torch.contiguous_format) for name, t in weights.items()}
         write_atomically(folder / WEIGHTS, save(copies))
     state.wait_for_everyone()
 
 
-def settle(references: Mapping[str, Reference], beside: Path, upkeep: Upkeep) -> None:
-    """Carry out the trainings that come first, each into its own folder, and give the models their weights."""
+def settle(references: Mapping[str, Reference], beside: Path, upkeep: Upkeep) -> dict[str, ReferencePart]:
+    """Carry out the trainings that come first, each into its own folder, and give the models their weights.
+
+    Returns what these trainings took, and those that they needed: :meth:`genzoo.references.Reference.costs`.
+    """
     for key, reference in references.items():
         if reference.job is not None:
             log.info("training %s, for %r", reference.name, key)
             execute(reference.job, reference.place(beside), replace(upkeep, resume=True))
             reference.settle(beside)
+    costs = [reference.costs(key, beside) for key, reference in references.items()]
+    return {key: part for each in costs for key, part in each.items()}
 
 
 def _description(job: Job) -> dict[str, Any]:

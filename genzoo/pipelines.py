@@ -15,7 +15,7 @@ from torch import Generator, Tensor, nn
 from tqdm import tqdm
 
 from genzoo.errors import InvalidOption, InvalidSamples, SamplingFailed
-from genzoo.evaluation.record import ModelPart, Parameters
+from genzoo.evaluation.parts import ModelPart, Parameters
 from genzoo.flops import count_flops
 from genzoo.memory import PeakMemory
 from genzoo.options import suggest
@@ -75,7 +75,7 @@ class Pipeline:
         for name in asked:
             if name not in plain or name in own:
                 allowed = sorted(plain.keys() - own)
-                raise InvalidOption(f"{self.folder.name} has no option {name!r}{suggest(name, allowed)}")
+                raise InvalidOption(f"{self.folder.absolute().name} has no option {name!r}{suggest(name, allowed)}")
         steps = {name: plain[name] for name in ("num_inference_steps",) if name in plain}
         return {**steps, **asked}
 
@@ -83,7 +83,7 @@ class Pipeline:
         """As the record names it: ``checkpoint`` is the sha256 of its weights files."""
         total = self.num_parameters
         return ModelPart(
-            name=self.folder.name,
+            name=self.folder.absolute().name,
             plugin="diffusers",
             plugin_version=self.call.config.get("_diffusers_version"),
             options={"pipeline": type(self.call).__name__},

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 import genzoo
-from genzoo.evaluation.record import Code, Environment, Record
+from genzoo.evaluation.parts import Code, Environment
+from genzoo.evaluation.record import Record
 
 
 def version() -> str:

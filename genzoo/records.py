@@ -11,8 +11,7 @@ from genzoo.config import SampleConfig, TrainConfig
 from genzoo.data import Data
 from genzoo.errors import GenZooError
 from genzoo.evaluation.extractors import Extractor
-from genzoo.evaluation.record import (
-    Content,
+from genzoo.evaluation.parts import (
     DataPart,
     ExtractorPart,
     Likelihood,
@@ -21,7 +20,8 @@ from genzoo.evaluation.record import (
     SamplingPart,
     SecondOpinion,
     TrainingPart,
-)  # fmt: skip
+)
+from genzoo.evaluation.record import Content
 from genzoo.evaluation.samples import SampleSet
 from genzoo.provenance import code, environment
 from genzoo.sampling import Samples

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, ValidationError
 from torch import nn
 
 from genzoo.capabilities import require, supports
 from genzoo.config import BudgetText, Checked, Norm, Precision, Share, TrainConfig, checked
 from genzoo.data import Data, load
 from genzoo.errors import InvalidConfig
+from genzoo.evaluation.parts import ReferencePart
 from genzoo.options import RUN
-from genzoo.trained import load_weights, read_cost, read_finished, weights_hash
+from genzoo.processes import this_process
+from genzoo.trained import damaged, load_weights, read_cost, read_finished, weights_hash
 from genzoo.zoo import Zoo
 
 
@@ -67,16 +69,30 @@ class Reference:
     job: Any = None
 
     def place(self, beside: Path) -> Path:
-        """The folder of its training; ``beside`` is that of the run that needs it."""
-        return self.folder or beside.parent / self.job.id
+        """The folder of its training; ``beside`` is that of the run that needs it, and may be the working folder."""
+        return self.folder or beside.absolute().parent / self.job.id
 
-    def cost(self, beside: Path) -> dict[str, Any]:
-        """What its training took, as the record tells it."""
+    def costs(self, key: str, beside: Path) -> dict[str, ReferencePart]:
+        """What its training took, as ``key``, and what those took that it needed in turn, as ``key/option``.
+
+        Raises:
+            RunError: its folder does not say.
+        """
         folder = self.place(beside)
         cost = read_cost(folder)
-        taken = {key: cost.get(key) for key in ("seconds", "flops")}
-        return {"model": self.name, "id": self.identity, "checkpoint": weights_hash(folder), **taken,
-                "parameters": cost["parameters"]["total"]}  # fmt: skip
+        try:
+            own = ReferencePart(
+                model=self.name,
+                id=self.identity,
+                checkpoint=weights_hash(folder),
+                seconds=cost["seconds"],
+                flops=cost.get("flops"),
+                parameters=cost["parameters"]["total"],
+            )
+            needed = {f"{key}/{name}": ReferencePart(**part) for name, part in cost.get("references", {}).items()}
+        except (AttributeError, KeyError, TypeError, ValidationError) as error:
+            raise damaged(folder) from error
+        return {key: own, **needed}
 
     def settle(self, beside: Path) -> None:
         """Give the model its weights, once its training is done."""
@@ -103,7 +119,7 @@ class Surroundings:
 
         Raises:
             InvalidConfig: it is neither form, has an unknown key, or makes examples of another shape.
-            RunError: no finished run in that folder.
+            RunError: no finished run in that folder, or not what it took.
             MissingCapability: the model offers none of ``kinds``.
         """
         found = self._finished(where, value) if isinstance(value, str) else self._nested(where, value)
@@ -125,8 +141,11 @@ class Surroundings:
         if shape != self.data.shape:
             raise InvalidConfig(f"{where}: {folder} is of examples {shape}, {self.data.name} has {self.data.shape}")
         model = load_weights(self.zoo.model(config.model, shape, config.model_options), folder, config.model)
-        return Reference(config.model, model, f"{description['id']}@{weights_hash(folder)}", folder)
+        found = Reference(config.model, model, f"{description['id']}@{weights_hash(folder)}", folder)
+        found.costs(where, folder)  # what nobody could account for is told before any work
+        return found
 
     def _nested(self, where: str, value: Mapping[str, Any]) -> Reference:
         job = self.prepare(checked(NestedTraining, value, where).config(self.outer))
-        return Reference(job.config.model, copy.deepcopy(job.model), job.id, job=job)
+        model = copy.deepcopy(job.model).to(this_process().device)
+        return Reference(job.config.model, model, job.id, job=job)

@@ -1,7 +1,7 @@
 """A finished training: sample it, measure it. And the function that makes one: train."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from torch import Tensor
 from genzoo import scoring
 from genzoo.config import SampleConfig, TrainConfig, checked
 from genzoo.data import Data, load
-from genzoo.drawing import Drawing, Labels, asked, one_a_sample, prepare_drawing
+from genzoo.drawing import Drawing, Labels, asked, one_a_sample
 from genzoo.errors import InvalidSamples, RunError
 from genzoo.evaluation import Record
-from genzoo.evaluation.record import Likelihood, ModelPart, Parameters, ReferencePart, TrainingPart
+from genzoo.evaluation.parts import Likelihood, ModelPart, Parameters, ReferencePart, TrainingPart
 from genzoo.jobs import execute, prepare
 from genzoo.records import Drawn, Subject
 from genzoo.sampling import Samples, choose_labels, draw
@@ -75,7 +75,34 @@ class Run:
         model = self.zoo.model(self.config.model, self.data.shape, self.config.model_options)
         return load_weights(model, self.folder, self.config.model)
 
-    def draw(
+    def draw(self, config: SampleConfig, labels: Labels = None) -> Drawn:
+        """Samples with what they cost, as many as the protocol asks for where ``config`` does not say.
+
+        ``labels`` are those of :meth:`sample`.
+
+        Raises:
+            GenZooError: one subclass per cause, before anything is drawn.
+        """
+        return self._draw(scoring.resolve(self.zoo, self.model, self.config, self.data, config), labels)
+
+    def _draw(self, drawing: Drawing, labels: Labels = None) -> Drawn:
+        """In float32 where the training was asked to be."""
+        n, config = drawing.config.num_samples or 0, drawing.config
+        chosen = choose_labels(self.model, n, one_a_sample(labels, n), drawing.guidance)
+        references = drawing.settle(self.folder)
+        samples = draw(
+            drawing.sampler,
+            self.model,
+            n,
+            config.seed,
+            labels=chosen,
+            guidance=drawing.guidance,
+            others=drawing.counted,
+            precision="float32" if self.config.precision == "float32" else "auto",
+        )
+        return Drawn(config, samples, scoring.finish(samples.x, self.data), references)
+
+    def sample(
         self,
         n: int = 64,
         *,
@@ -85,8 +112,8 @@ class Run:
         guidance: float | None = None,
         classifier: str | Mapping[str, Any] | None = None,
         seed: int = 0,
-    ) -> Samples:
-        """``n`` samples as the model makes them, with what they cost.
+    ) -> Tensor:
+        """``n`` uint8 images [n, h, w, c], or float32 points [n, 2] in the data's standardised units.
 
         Args:
             n: How many.
@@ -100,48 +127,8 @@ class Run:
         Raises:
             GenZooError: one subclass per cause, before anything is drawn.
         """
-        config = asked("genzoo.sample", sampler, options, guidance, classifier, seed)
-        config = config.model_copy(update={"num_samples": n})
-        return self._draw(prepare_drawing(self.zoo, self.model, self.config, self.data, config), labels)
-
-    def _draw(self, drawing: Drawing, labels: Labels = None) -> Samples:
-        """In float32 where the training was asked to be."""
-        n, config = drawing.config.num_samples or 0, drawing.config
-        chosen = choose_labels(self.model, n, one_a_sample(labels, n), drawing.guidance)
-        drawing.settle(self.folder)
-        precision = "float32" if self.config.precision == "float32" else "auto"
-        return draw(
-            drawing.sampler,
-            self.model,
-            n,
-            config.seed,
-            labels=chosen,
-            guidance=drawing.guidance,
-            precision=precision,
-        )
-
-    def sample(
-        self,
-        n: int = 64,
-        *,
-        labels: Labels = None,
-        sampler: str | None = None,
-        options: Mapping[str, Any] | None = None,
-        guidance: float | None = None,
-        classifier: str | Mapping[str, Any] | None = None,
-        seed: int = 0,
-    ) -> Tensor:
-        """``n`` uint8 images [n, h, w, c], or float32 points [n, 2] in the data's standardised units: :meth:`draw`."""
-        samples = self.draw(
-            n,
-            labels=labels,
-            sampler=sampler,
-            options=options,
-            guidance=guidance,
-            classifier=classifier,
-            seed=seed,
-        )
-        return scoring.finish(samples.x, self.data)
+        config = asked("genzoo.sample", sampler, options, guidance, classifier, seed, n)
+        return self.draw(config, labels).finished
 
     def evaluate(
         self,
@@ -165,7 +152,8 @@ class Run:
         drawing = self._resolved(config, standard)
         config = drawing.config
         panel = judging.panel(self.zoo, config.extractor)
-        drawn = self._drawn(drawing)
+        log.info("drawing %d samples with %s", config.num_samples, config.sampler)
+        drawn = self._draw(drawing)
         findings = scoring.measure(drawn, standard, panel)
         found = () if against else self._likelihoods(judging)
         findings = findings.extended(scoring.divergence(found, self.data))
@@ -177,15 +165,11 @@ class Run:
         """Raises where what the run makes cannot be measured against ``standard``, or cannot be made."""
         shape, own = standard.wanted.shape, self.data.shape
         if shape not in (None, own):
-            raise InvalidSamples(f"{self.folder.name} makes samples of shape {own}, {standard.name} has {shape}")
+            raise InvalidSamples(
+                f"{self.folder.absolute().name} makes samples of shape {own}, {standard.name} has {shape}"
+            )
         config = config.model_copy(update={"num_samples": config.num_samples or standard.num_samples})
         return scoring.resolve(self.zoo, self.model, self.config, self.data, config)
-
-    def _drawn(self, drawing: Drawing) -> Drawn:
-        log.info("drawing %d samples with %s", drawing.config.num_samples, drawing.config.sampler)
-        samples = self._draw(drawing)
-        parts = {key: ReferencePart(**one.cost(self.folder)) for key, one in drawing.references.items()}
-        return Drawn(drawing.config, samples, scoring.finish(samples.x, self.data), parts)
 
     def _likelihoods(self, judging: Judging) -> tuple[Likelihood, ...]:
         """They belong to the model: computed once, however many samplers are tried on it."""
@@ -195,21 +179,30 @@ class Run:
         return self._known_likelihoods[judging]
 
     def _model_part(self, samples: Samples) -> ModelPart:
-        owner = self.zoo.owner("model", self.config.model)
+        owner, own = self.zoo.owner("model", self.config.model), self.cost["parameters"]
+        needed = sum(part.parameters for part in self._trained_first)
         return ModelPart(
             name=self.config.model,
             plugin=owner.name,
             plugin_version=owner.version,
             options=self.config.model_options,
-            parameters=Parameters(generator=samples.parameters, **self.cost["parameters"]),
+            parameters=Parameters(generator=samples.parameters, total=own["total"], training=own["training"] + needed),
             checkpoint=weights_hash(self.folder),
             seed=self.config.seed,
         )
 
+    @cached_property
+    def _references(self) -> dict[str, ReferencePart]:
+        return {key: ReferencePart(**part) for key, part in self.cost.get("references", {}).items()}
+
+    @property
+    def _trained_first(self) -> Iterable[ReferencePart]:
+        """The trained models that the training needed, and that these needed in turn, each once."""
+        return {part.training: part for part in self._references.values()}.values()
+
     def _training_part(self) -> TrainingPart:
         config, cost = self.config, self.cost
-        references = {key: ReferencePart(**part) for key, part in cost.get("references", {}).items()}
-        flops = [cost.get("flops"), *(part.flops for part in references.values())]
+        flops = [cost.get("flops"), *(part.flops for part in self._trained_first)]
         return TrainingPart(
             trainer=str(config.trainer),
             options=config.trainer_options,
@@ -217,11 +210,11 @@ class Run:
             batch_size=config.batch_size,
             images_seen=cost["images_seen"],
             steps=cost["steps"],
-            seconds=cost["seconds"] + sum(part.seconds for part in references.values()),
+            seconds=cost["seconds"] + sum(part.seconds for part in self._trained_first),
             flops=None if None in flops else sum(filter(None, flops)),
             peak_memory_mb=cost["peak_memory_mb"],
             precision=cost["precision"],
-            references=references or None,
+            references=self._references or None,
             **{fact: cost.get(fact) for fact in ("cpu", "gpu", "threads")},
         )
 

@@ -9,7 +9,7 @@ import itertools
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -55,13 +55,18 @@ class Counted:
     """A model that counts the rows passed through its capability methods: the honest cost of a sampler."""
 
     def __init__(self, model: Any, needs: tuple[type, ...] = (), tally: Counter[str] | None = None) -> None:
-        self._model, self.tally = model, Counter() if tally is None else tally
-        for name in _members((*CAPABILITIES, *needs)):
-            if hasattr(model, name):
-                member = getattr(model, name)
-                setattr(self, name, self._counting(name, member) if callable(member) else member)
+        self._model, self._needs = model, needs
+        self.count_into(Counter() if tally is None else tally)
         if supports(model, (Conditional,)):
             self.given = lambda labels: Counted(model.given(labels), needs, self.tally)
+
+    def count_into(self, tally: Counter[str]) -> None:
+        """Count there from now on; the model may have been trained or moved in the meantime."""
+        self.tally = tally
+        for name in _members((*CAPABILITIES, *self._needs)):
+            if hasattr(self._model, name):
+                member = getattr(self._model, name)
+                setattr(self, name, self._counting(name, member) if callable(member) else member)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.__dict__["_model"], name)
@@ -142,6 +147,7 @@ def draw(
     *,
     labels: Tensor | None = None,
     guidance: Guidance | None = None,
+    others: Sequence[Counted] = (),
     precision: str = "auto",
     batch_size: int | None = None,
     watch: Callable[[Tensor], None] | None = None,
@@ -149,17 +155,18 @@ def draw(
     """``n`` samples, all randomness from ``seed``; ``watch`` sees every state of the first batch.
 
     A conditional model is asked for ``labels`` [n], by default for every class in turn, as strongly as ``guidance``
-    says (:mod:`genzoo.guidance`). The model is used in eval mode, without gradients of its parameters, in bfloat16
-    where ``precision`` is ``auto``, the hardware has it and the sampler's arithmetic allows it. ``batch_size`` is 1000,
-    or fewer of large images. Rows that are not finite are counted and kept: a metric must see them, not a mean over the
-    rest.
+    says (:mod:`genzoo.guidance`). ``others`` are the trained models that the sampler has as options: they go where the
+    model is, and what they cost counts. The model is used in eval mode, without gradients of its parameters, in
+    bfloat16 where ``precision`` is ``auto``, the hardware has it and the sampler's arithmetic allows it. ``batch_size``
+    is 1000, or fewer of large images. Rows that are not finite are counted and kept: a metric must see them, not a mean
+    over the rest.
 
     Raises:
         InvalidConfig: labels of a model that is not conditional, not ``n`` of them, or out of range.
     """
-    subject = _Subject(model, sampler.needs, choose_labels(model, n, labels, guidance), guidance)
-    subject.modules.eval().requires_grad_(False)
+    subject = _Subject(model, sampler.needs, choose_labels(model, n, labels, guidance), guidance, tuple(others))
     device, tally = _device(model), Counter[str]()
+    subject.modules.to(device).eval().requires_grad_(False)
     precision = choose_precision(precision, allows_bf16(sampler, model), device)
     batch_size = batch_size or max(1, min(1000, NUMBERS_AT_ONCE // math.prod(model.shape)))
     with UsedParameters(subject.modules) as used, torch.no_grad(), autocast(precision, device):
@@ -178,14 +185,16 @@ def draw(
     return Samples(x, calls, seconds, num_not_finite, used.count(), precision, flops, peak, subject.labels)
 
 
-def needed_parameters(sampler: Sampler, model: Any, guidance: Guidance | None = None) -> int:
+def needed_parameters(
+    sampler: Sampler, model: Any, guidance: Guidance | None = None, others: Sequence[Counted] = ()
+) -> int:
     """How many parameters ``sampler`` uses of a model, trained or not, in its first states; the model stays as it was.
 
-    :func:`draw` counts over all states.
+    Those of the classifier and of the ``others`` count: see :func:`draw`, which counts over all states.
     """
     training, device = model.training, _device(model)
-    subject = _Subject(model, sampler.needs, choose_labels(model, 2, None, guidance), guidance)
-    with UsedParameters(subject.modules.eval()) as used, used.touched(), torch.no_grad():
+    subject = _Subject(model, sampler.needs, choose_labels(model, 2, None, guidance), guidance, tuple(others))
+    with UsedParameters(subject.modules.to(device).eval()) as used, used.touched(), torch.no_grad():
         for _ in itertools.islice(sampler.steps(subject.seen(range(2), Counter()), 2, Generator(device)), ALIKE):
             pass
     model.train(training)
@@ -193,7 +202,8 @@ def needed_parameters(sampler: Sampler, model: Any, guidance: Guidance | None = 
 
 
 def choose_labels(model: Any, n: int, labels: Tensor | None = None, guidance: Guidance | None = None) -> Tensor | None:
-    """The labels [n] that are asked for, by default every class in turn; None of a model that knows of none.
+    """The labels, int64 [n] on the CPU, that are asked for, by default every class in turn; None of a model that knows
+    of none.
 
     Raises:
         InvalidConfig: see :func:`draw`.
@@ -206,8 +216,10 @@ def choose_labels(model: Any, n: int, labels: Tensor | None = None, guidance: Gu
     num_classes: int = told.num_classes
     if labels is None:
         return torch.arange(n) % num_classes
-    if labels.shape != (n,) or labels.is_floating_point():
-        raise InvalidConfig(f"labels are {labels.dtype} {list(labels.shape)}: give {n} whole numbers, one a sample")
+    dtype = labels.dtype
+    if labels.shape != (n,) or dtype.is_floating_point or dtype.is_complex or dtype is torch.bool:
+        raise InvalidConfig(f"labels are {dtype} {list(labels.shape)}: give {n} whole numbers, one a sample")
+    labels = labels.long().cpu()
     outside = labels[(labels < 0) | (labels >= num_classes)]
     if len(outside):
         raise InvalidConfig(f"label {int(outside[0])} is out of range (allowed: 0 to {num_classes - 1})")
@@ -216,21 +228,24 @@ def choose_labels(model: Any, n: int, labels: Tensor | None = None, guidance: Gu
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is drawn from: a model, told of its labels and guided, whose every call is counted."""
+    """What is drawn from: a model, told of its labels and guided, and others, whose every call is counted."""
 
     model: Any
     needs: tuple[type, ...]
     labels: Tensor | None
     guidance: Guidance | None
+    others: tuple[Counted, ...]
 
     @property
     def modules(self) -> nn.Module:
         """The networks that take part."""
         judges = [] if self.guidance is None else [self.guidance.classifier]
-        return nn.ModuleList(filter(None, [self.model, *judges]))
+        return nn.ModuleList(filter(None, [self.model, *judges, *(other._model for other in self.others)]))
 
     def seen(self, rows: range, tally: Counter[str]) -> Any:
-        """As the sampler sees it for these of the samples."""
+        """As the sampler sees it for these of the samples; from now on ``tally`` counts."""
+        for other in self.others:
+            other.count_into(tally)
         counted, guidance = Counted(self.model, self.needs, tally), self.guidance
         if self.labels is None:
             return counted

@@ -18,8 +18,9 @@ from genzoo.drawing import Drawing, prepare_drawing
 from genzoo.errors import InvalidSamples, SamplingFailed
 from genzoo.evaluation.extractors import Extractor
 from genzoo.evaluation.likelihood import GIVEN_LABELS, likelihoods
+from genzoo.evaluation.parts import Likelihood
 from genzoo.evaluation.points import kl_from
-from genzoo.evaluation.record import PROTOCOL, Likelihood
+from genzoo.evaluation.record import PROTOCOL
 from genzoo.files import write_atomically
 from genzoo.images import grid, is_image, quantise
 from genzoo.protocols import Batch

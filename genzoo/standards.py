@@ -16,8 +16,8 @@ from genzoo.evaluation.cache import FeatureCache
 from genzoo.evaluation.checks import subset
 from genzoo.evaluation.extractors import Extractor
 from genzoo.evaluation.moments import Moments
+from genzoo.evaluation.parts import DataPart, SecondOpinion, measured
 from genzoo.evaluation.pictures import AS_THEY_ARE, Wanted
-from genzoo.evaluation.record import DataPart, SecondOpinion, measured
 from genzoo.evaluation.samples import SampleSet
 from genzoo.images import is_image
 from genzoo.protocols import Metric
@@ -72,11 +72,15 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class Images:
-    """As many real images as there are samples, and the training images that a model may have copied."""
+    """As many real images as there are samples, and the training images that a model may have copied.
+
+    ``stratified`` if the images were drawn class by class, as the test splits of data sets with labels are.
+    """
 
     part: DataPart
     pictures: Pictures
     train: Pictures | None = None
+    stratified: bool = False
 
     @property
     def name(self) -> str:
@@ -96,7 +100,7 @@ class Images:
         n, train = min(len(fake), len(self.pictures)), self._train_images()
         rows = subset(len(self.pictures), n, seed=0)  # no more are read than are compared
         labels, real = self.pictures.labels, self.pictures.images(rows)
-        strata = None if labels is None else labels[rows]  # test splits are balanced class by class, ours and the usual
+        real_labels = None if labels is None else labels[rows]
 
         def seen_by(extractor: Extractor) -> dict[str, ev.Metric]:
             log.info("%s looks at %d samples, %d real images%s", extractor.name, n, n, _and_train(train))
@@ -106,7 +110,8 @@ class Images:
                 extractor=extractor,
                 train=train,
                 cache=FeatureCache(cache.root() / "features"),
-                strata=strata,
+                strata=real_labels if self.stratified else None,
+                real_labels=real_labels,
                 labels=asked,
                 metrics=panel.metrics,
             )
@@ -204,7 +209,7 @@ def of_data(data: Data, split: str = "test") -> Standard:
     part = split_part(data, split, len(rows))
     if not is_image(data.shape):
         return Points(part, data.density)
-    return Images(part, rows, data.train if split == "test" else None)
+    return Images(part, rows, data.train if split == "test" else None, stratified=True)
 
 
 def of_samples(real: SampleSet) -> Standard:

@@ -11,8 +11,8 @@ from genzoo.config import SampleConfig
 from genzoo.data import Data, catalog, load
 from genzoo.errors import InvalidConfig, InvalidSamples, UnknownName
 from genzoo.evaluation.checks import subset
+from genzoo.evaluation.parts import ModelPart, SamplingPart
 from genzoo.evaluation.pictures import Wanted
-from genzoo.evaluation.record import ModelPart, SamplingPart
 from genzoo.evaluation.samples import SampleSet, as_pictures, from_array, read_images, read_points
 from genzoo.images import is_image, quantise
 from genzoo.pipelines import Pipeline, is_pipeline
@@ -100,15 +100,16 @@ def _of_split(text: str, wanted: Wanted, num_samples: int) -> SampleSet:
 
 
 def _drawn(folder: Path, wanted: Wanted, request: SampleConfig, n: int) -> Sampled:
+    name = folder.absolute().name
     if asked := request.model_copy(update={"options": {}}).drawing():
-        raise InvalidConfig(f"{folder.name} has a scheduler of its own: leave out {asked!r}")
+        raise InvalidConfig(f"{name} has a scheduler of its own: leave out {asked!r}")
     if wanted.shape is not None and not is_image(wanted.shape):
-        raise InvalidSamples(f"{folder.name} makes images, and the data is a set of points")
+        raise InvalidSamples(f"{name} makes images, and the data is a set of points")
     pipeline = Pipeline.open(folder)
     options = pipeline.options(request.options)
     config = request.model_copy(update={"sampler": pipeline.sampler, "options": options})
     log.info("drawing %d samples with %s", n, pipeline.sampler)
     samples = pipeline.draw(n, request.seed, options)
     levels = wanted.levels if tuple(samples.x.shape[1:]) == wanted.shape else None
-    finished = as_pictures(folder.name, quantise(samples.x, levels or 256), wanted)
+    finished = as_pictures(name, quantise(samples.x, levels or 256), wanted)
     return Sampled(finished, pipeline.part(), Drawn(config, samples, finished.x).part(finished.sha256))

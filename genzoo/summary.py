@@ -7,7 +7,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from genzoo.evaluation.record import Likelihood, Metric, Record, ReferencePart, SamplingPart
+from genzoo.evaluation.parts import Likelihood, Metric, ReferencePart, SamplingPart
+from genzoo.evaluation.record import Record
 
 WIDTH, TINY = 120, 1e-9
 ARROWS = {"lower": "↓", "higher": "↑"}

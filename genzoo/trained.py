@@ -59,8 +59,13 @@ def read_cost(folder: Path) -> dict[str, Any]:
     """Steps, images seen, seconds, precision, peak memory, parameters and machine of the training."""
     try:
         return json.loads((folder / COST).read_text())
-    except ValueError as error:
-        raise RunError(f"{folder / COST} is damaged: train again with another --out") from error
+    except (OSError, ValueError) as error:
+        raise damaged(folder) from error
+
+
+def damaged(folder: Path) -> RunError:
+    """What is told of a training that does not say what it took."""
+    return RunError(f"{folder / COST} is missing or damaged: train again with another --out")
 
 
 def load_weights(model: nn.Module, folder: Path, name: str) -> nn.Module:

@@ -143,6 +143,12 @@ def test_a_data_set_alone_is_its_test_split() -> None:
     assert train.data.split == "train" and "auth_pct" not in train.metrics
 
 
+def test_a_run_in_the_working_folder_is_called_by_its_name(images: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(images.folder)
+    with pytest.raises(InvalidSamples, match=r"^images makes samples of shape \(1, 8, 8\)"):
+        evaluate(Run.open("."), against=noise(20, 8, 8, 3))
+
+
 def test_a_run_is_measured_against_something_else_without_being_changed(images: Run) -> None:
     before = sorted(images.folder.rglob("*"))
     record = evaluate(images, against="digits:train", num_samples=100, likelihood_images=10)

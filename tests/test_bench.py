@@ -278,6 +278,26 @@ def test_one_run_in_two_tables_of_different_regimes_is_refused(fair: Path, tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_one_run_as_a_model_and_as_a_reference_is_refused(fair: Path, tmp_path: Path) -> None:
+    """Its samples have one record, which says one role."""
+    row = "{model: ddpm, set: {width: 8}, samplers: [{sampler: ddim, set: {num_steps: 2}}]"
+    (tmp_path / "two.yaml").write_text(REGIMES.replace(f"[{row}}}]", f"[{row}}}, {row}, role: reference}}]"))
+    told = refused(InvalidConfig, tmp_path / "two.yaml", tmp_path / "out")
+    assert told == (
+        "ddpm on 8gaussians stands in two rows of different roles (model and reference): "
+        "put one of them into a suite of its own"
+    )
+
+
+def test_one_reference_may_stand_in_tables_of_different_regimes(fair: Path, tmp_path: Path) -> None:
+    runs = "[{model: vae, set: {width: 8}, role: reference, budget: 1steps}]"
+    table = REGIMES[REGIMES.index("  - data") :]
+    (tmp_path / "two.yaml").write_text(REGIMES + table)
+    overrides = ["seeds=[0]", f"tables.0.runs={runs}", f"tables.1.runs={runs}", "tables.1.regime=equal-training"]
+    results = bench(tmp_path / "two.yaml", tmp_path / "out", overrides, progress=False)
+    assert [(record.role, record.regimes) for record in results.records] == [("reference", {})] * 2
+
+
 def test_the_report_can_be_written_again(results: Results, suite: Path, tmp_path: Path) -> None:
     results.report.unlink()
     assert report(suite.parent / "out") == results.report and results.report.is_file()

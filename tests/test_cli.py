@@ -17,7 +17,7 @@ from fake_plugins import Site, site
 
 import genzoo
 from genzoo.cli import main
-from genzoo.config import Budget
+from genzoo.config import Budget, SampleConfig
 from genzoo.errors import DataError, TrainingFailed
 
 __all__ = ["site"]
@@ -55,7 +55,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
         return call
 
-    drawn = SimpleNamespace(x="x", labels="labels")
+    drawn = SimpleNamespace(finished="samples", samples=SimpleNamespace(labels="labels"))
     trained = SimpleNamespace(folder=Path("runs/toy-1"), data="data", draw=note("draw", drawn))
     modules = SimpleNamespace(
         run=SimpleNamespace(
@@ -64,7 +64,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         ),
         assessment=SimpleNamespace(evaluate=note("evaluate", Record())),
         summary=SimpleNamespace(summary=str),
-        scoring=SimpleNamespace(save_samples=note("save_samples"), finish=note("finish", "samples")),
+        scoring=SimpleNamespace(save_samples=note("save_samples")),
         benchmark=SimpleNamespace(
             bench=note("bench", SimpleNamespace(table=lambda: "the table", failed=False, report=Path("report.html"))),
             report=note("report", Path("runs/report.html")),
@@ -204,11 +204,10 @@ def test_sample_draws_and_saves(library: SimpleNamespace, tmp_path: Path, capsys
     out = tmp_path / "samples.npz"
     words = ["sample", "runs/toy-1", "-n", "10", "--sampler", "ddim", "--set", "num_steps=20", "--out", str(out)]
     assert printed(capsys, *words) == f"{out}\n"
-    asked = {"sampler": "ddim", "options": {"num_steps": 20}, "labels": None, "guidance": None, "classifier": None}
+    asked = SampleConfig(sampler="ddim", options={"num_steps": 20}, num_samples=10)
     assert library.calls == [
         ("open", (Path("runs/toy-1"),), {}),
-        ("draw", (10,), {**asked, "seed": 0}),
-        ("finish", ("x", "data"), {}),
+        ("draw", (asked, None), {}),
         ("save_samples", ("samples", out, "labels"), {}),
     ]
 
@@ -219,8 +218,8 @@ def test_sample_takes_a_label_and_guidance(
     out = tmp_path / "threes.png"
     words = ["--label", "3", "--guidance", "2.5", "--classifier", "run:judge", "--out", str(out)]
     printed(capsys, "sample", "runs/toy-1", *words)
-    (_, _, named) = library.calls[1]
-    assert (named["labels"], named["guidance"], named["classifier"]) == (3, 2.5, "run:judge")
+    (_, (asked, label), _) = library.calls[1]
+    assert (label, asked.guidance, asked.classifier) == (3, 2.5, "run:judge")
     for words in (["--label", "-1"], ["--guidance", "-1"]):
         assert f"Invalid value for '{words[0]}'" in refused(capsys, "sample", "runs/toy-1", *words)
 

@@ -22,7 +22,7 @@ from genzoo.doctor.cases import CASES, Digits
 from genzoo.doctor.claims import CLAIMS, Direction, claim
 from genzoo.doctor.judging import Row, judge
 from genzoo.evaluation.extractors import built_in
-from genzoo.evaluation.record import Metric, measured
+from genzoo.evaluation.parts import Metric, measured
 
 __all__ = ["site"]
 Found = dict[str, dict[str, Metric]]

@@ -51,10 +51,12 @@ def test_a_conditional_model_needs_data_with_labels() -> None:
 
 def test_one_class_or_some_or_all_of_them(runs: dict[str, Run]) -> None:
     run = runs["conditional"]
-    threes, chosen = run.draw(4, labels=3), run.draw(4, labels=[3, 3, 3, 3])
-    assert threes.labels is not None and threes.labels.tolist() == [3] * 4 and torch.equal(threes.x, chosen.x)
+    threes, chosen = (run.draw(SampleConfig(num_samples=4), labels) for labels in (3, [3, 3, 3, 3]))
+    assert threes.samples.labels is not None and threes.samples.labels.tolist() == [3] * 4
+    assert torch.equal(threes.samples.x, chosen.samples.x)
+    assert torch.equal(run.sample(4, labels=np.int64(3)), threes.finished)  # type: ignore[arg-type]
     assert not torch.equal(run.sample(4, labels=3), run.sample(4, labels=5))
-    assert run.draw(12).labels.tolist() == [*range(10), 0, 1]  # type: ignore[union-attr]
+    assert run.draw(SampleConfig(num_samples=12)).samples.labels.tolist() == [*range(10), 0, 1]  # type: ignore[union-attr]
 
 
 def test_a_score_keeps_the_labels_and_says_how_many_are_right(runs: dict[str, Run]) -> None:
@@ -77,10 +79,10 @@ def test_labels_go_the_whole_way(tmp_path: Path) -> None:
     assert record.metrics["class_accuracy"].value > 0.5  # blind, 0.1
     given, *_ = record.likelihood
     assert given.kind == "lower bound (uniform dequantisation), given labels"
-    classes = run.draw(200, labels=torch.arange(200) % 10)
-    assert torch.equal(classes.x, run.draw(200).x)
-    swapped = run.draw(200, labels=(torch.arange(200) + 1) % 10)
-    assert not torch.equal(swapped.x, classes.x)
+    classes = run.sample(200, labels=torch.arange(200) % 10)
+    assert torch.equal(classes, run.sample(200))
+    swapped = run.sample(200, labels=(torch.arange(200) + 1) % 10)
+    assert not torch.equal(swapped, classes)
 
 
 def test_guidance_is_recorded_and_costs_what_it_costs(runs: dict[str, Run]) -> None:
@@ -120,6 +122,10 @@ def test_a_wrong_request_costs_one_line(runs: dict[str, Run], tmp_path: Path) ->
     assert told == "label 10 is out of range (allowed: 0 to 9)"
     told = refused(InvalidConfig, conditional.sample, 4, labels=[1, 2])
     assert told == "labels are torch.int64 [2]: give 4 whole numbers, one a sample"
+    told = refused(InvalidConfig, conditional.sample, 4, labels=True)
+    assert told == "labels are torch.bool [4]: give 4 whole numbers, one a sample"
+    told = refused(InvalidConfig, conditional.sample, 2, labels=["cat", "dog"])
+    assert told == "labels ['cat', 'dog'] are no whole numbers: give one for all samples, or 2, one a sample"
     told = refused(InvalidConfig, plain.sample, 4, labels=1)
     assert told == "the model was trained without labels and takes none: leave out the label"
     told = refused(InvalidConfig, plain.sample, 4, guidance=2.0)

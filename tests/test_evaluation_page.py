@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from genzoo.doctor.machine import WEIGHTS
 from genzoo.evaluation.metrics import NAMES
 from genzoo.evaluation.pairs import K_CLOSED, K_STRICT
-from genzoo.evaluation.record import PROTOCOL, SCHEMA, Content, Likelihood, Metric
+from genzoo.evaluation.parts import Likelihood, Metric
+from genzoo.evaluation.record import PROTOCOL, SCHEMA, Content
 from genzoo.regimes import TOLERANCE
 
 PAGE = (Path(__file__).parent.parent / "docs" / "evaluation.md").read_text()

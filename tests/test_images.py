@@ -2,8 +2,9 @@ import numpy as np
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from genzoo.images import grid, is_image, on_levels, quantise, to_levels, to_uint8, to_unit
+from genzoo.images import grid, is_image, laid_out, on_levels, quantise, to_levels, to_uint8, to_unit
 
 
 def one_row(values):
@@ -14,6 +15,24 @@ def one_row(values):
 def test_an_image_has_three_dimensions_and_a_point_one():
     assert is_image((1, 8, 8))
     assert not is_image((2,))
+
+
+def test_pictures_are_laid_out_with_channels_last_and_points_as_they_were():
+    pictures, points = torch.randn(2, 3, 4, 4), torch.randn(5, 2)
+    assert laid_out(pictures).is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(laid_out(pictures), pictures) and laid_out(points) is points
+
+
+def test_a_model_s_kernels_are_laid_out_and_nothing_else_is_touched():
+    """In place, so that an optimizer that holds them goes on with them; volumes of five dimensions have no such way."""
+    model = nn.ModuleDict({"conv": nn.Conv2d(3, 4, 3), "volume": nn.Conv3d(2, 2, 3), "line": nn.Linear(2, 2)})
+    before = {name: (id(p), p.stride(), p.clone()) for name, p in model.named_parameters()}
+    assert laid_out(model) is model
+    for name, parameter in model.named_parameters():
+        same, stride, value = before[name]
+        assert id(parameter) == same and torch.equal(parameter, value)
+        assert (parameter.stride() != stride) == (name == "conv.weight")
+    assert model["conv"].weight.is_contiguous(memory_format=torch.channels_last)
 
 
 @settings(max_examples=20, deadline=None)

@@ -23,6 +23,7 @@ from genzoo.capabilities import (
     Score,
     as_noisy_score,
     as_score,
+    known_classes,
     labelled,
     offers,
     supports,
@@ -146,6 +147,15 @@ def test_labels_that_are_none_are_refused(model: Shift, labels: list[Any], told:
         model.given(torch.tensor(labels))
 
 
+def test_classes_that_are_not_there_are_told_in_one_line() -> None:
+    assert known_classes(10) == 10
+    told = " needs data with classes, and this has none: take data with labels, or leave it out"
+    for named, by in (({}, "conditional=True"), ({"by": "a noisy classifier"}, "a noisy classifier")):
+        with pytest.raises(ValueError) as caught:
+            known_classes(None, **named)
+        assert str(caught.value) == by + told
+
+
 def test_who_takes_labels(model: Shift) -> None:
     assert takes_labels(model.decode) and takes_labels(model.given(LABELS).decode)
     assert takes_labels(Counted(model).decode)  # what counts does not hide it
@@ -207,12 +217,20 @@ def test_a_model_without_labels_is_asked_for_none() -> None:
         ([0, -1, 0, 0], r"label -1 is out of range \(allowed: 0 to 2\)"),
         ([0, 1], "give 4 whole numbers, one a sample"),
         ([0.0] * 4, "give 4 whole numbers, one a sample"),
+        ([True, False, True, False], "labels are torch.bool .*: give 4 whole numbers, one a sample"),
+        ([1 + 0j] * 4, "give 4 whole numbers, one a sample"),
     ],
 )
 def test_labels_that_cannot_be_drawn_are_refused_in_one_line(model: Shift, labels: list[Any], told: str) -> None:
     with pytest.raises(InvalidConfig, match=told) as caught:
         choose_labels(model, 4, torch.tensor(labels))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32])
+def test_whole_numbers_of_any_width_are_labels(model: Shift, dtype: torch.dtype) -> None:
+    chosen = choose_labels(model, 3, torch.tensor([2, 0, 1]).to(dtype))
+    assert chosen is not None and chosen.dtype is torch.int64 and chosen.tolist() == [2, 0, 1]
 
 
 def test_parameters_and_operations_are_counted_through_the_view(model: Shift) -> None:

@@ -259,7 +259,7 @@ def test_only_a_conditional_model_is_conditional() -> None:
     ("shape", "options", "says"),
     [
         ((2,), {}, r"shape \(2,\) is of points, which have no levels"),
-        ((1, 8, 8), {"conditional": True}, "conditional=True needs classes"),
+        ((1, 8, 8), {"conditional": True}, "conditional=True needs data with classes"),
     ],
 )
 def test_what_it_cannot_do_is_said_in_one_line(

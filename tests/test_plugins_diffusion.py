@@ -11,13 +11,14 @@ from genzoo.capabilities import Velocity
 from genzoo.sampling import draw
 from genzoo.testing import GaussianReference
 from genzoo.zoo import Zoo
+from genzoo_diffusion.schedules import cosine_betas
 
 ZOO = Zoo.load()
 STD = 0.3
 MODEL = GaussianReference(torch.tensor([0.2, -0.4]), STD**2)
 
 
-@pytest.mark.parametrize("num_steps", [7, 30, 300, 499, 750])
+@pytest.mark.parametrize("num_steps", [1, 7, 30, 300, 499, 750])
 def test_ddim_makes_what_its_formula_says_for_any_number_of_steps(num_steps: int) -> None:
     sampler = ZOO.sampler("ddim", {"num_steps": num_steps})
     samples = draw(sampler, MODEL, 4000, seed=0)
@@ -49,13 +50,78 @@ def test_impossible_numbers_of_steps_are_refused(sampler: str, option: int) -> N
         ZOO.sampler(sampler, {"num_steps": option})
 
 
+class Cosine(GaussianReference):
+    """A Gaussian by the cosine schedule, which ends at sigma = 20,000."""
+
+    sigma_max = 20_000.0
+
+    def __init__(self, mean: Tensor, covariance: float) -> None:
+        super().__init__(mean, covariance)
+        self.betas = cosine_betas(1000).float()
+
+
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+@pytest.mark.parametrize("num_steps", [1, 2, 3])
+def test_very_few_steps_of_the_cosine_schedule_leave_numbers(sampler: str, num_steps: int) -> None:
+    """In float32 the whole of it is one step with beta = 1, which leaves no signal to divide by."""
+    model = Cosine(torch.zeros(2), 1.0)
+    assert draw(ZOO.sampler(sampler, {"num_steps": num_steps}), model, 9, seed=0).x.isfinite().all()
+
+
 def limit(model: GaussianReference, std: float, sigma_max: float = 80.0) -> float:
     """What the exact solution of the probability flow makes of N(mean, std^2) from sigma_max to sigma_min, denoised.
 
-    x scales as sqrt(std^2 + sigma^2); the last step multiplies by std^2 / (std^2 + sigma_min^2).
+    It starts with sigma_max z + D, of the size sigma_max (1 + k); x scales as sqrt(std^2 + sigma^2); the last step
+    multiplies by std^2 / (std^2 + sigma_min^2).
     """
-    last = std**2 + model.sigma_min**2
-    return sigma_max * math.sqrt(last / (std**2 + sigma_max**2)) * std**2 / last
+    most, last = std**2 + sigma_max**2, std**2 + model.sigma_min**2
+    return sigma_max * (1 + std**2 / most) * math.sqrt(last / most) * std**2 / last
+
+
+LEVELS = [("probability-flow", 18), ("dpm-solver", 25), ("reverse-sde", 100)]
+
+
+@pytest.mark.parametrize(("sampler", "num_steps"), LEVELS)
+@pytest.mark.parametrize("sigma_max", [5.0, 80.0])
+def test_samples_have_the_mean_of_the_data_although_they_start_from_noise(
+    sampler: str, num_steps: int, sigma_max: float
+) -> None:
+    """From noise about zero they would lack STD / sigma_max of it: 0.3 of 5, which is sixty standard errors."""
+    model, n = GaussianReference(torch.tensor([5.0, -3.0]), STD**2), 4000
+    model.sigma_max = sigma_max
+    chosen = ZOO.sampler(sampler, {"num_steps": num_steps})
+    off = draw(chosen, model, n, seed=0).x.mean(0) - model.centres[0]
+    assert off.abs().max() < 4 * STD / math.sqrt(n)
+
+
+@pytest.mark.parametrize(("sampler", "num_steps"), LEVELS)
+def test_the_start_of_a_sampler_over_noise_levels_is_in_its_formula(sampler: str, num_steps: int) -> None:
+    """Where the noisiest level is no wider than three times the data, its size is felt to the end."""
+    model, n = GaussianReference(torch.tensor([0.2, -0.4]), STD**2), 20_000
+    model.sigma_max = 3 * STD
+    chosen = ZOO.sampler(sampler, {"num_steps": num_steps})
+    found = draw(chosen, model, n, seed=0).x.std(0).square().mean().sqrt().item()
+    assert found == pytest.approx(chosen.expected_std(model, STD), rel=4 / math.sqrt(4 * n))
+
+
+class Glaring(GaussianReference):
+    """A model of pictures, or of points, that are nearly all outside [-1, 1]: no training would leave it so."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__(torch.linspace(-3, 3, math.prod(shape)).view(shape), 0.01)
+
+
+@pytest.mark.parametrize("sampler", ["probability-flow", "dpm-solver", "reverse-sde", "flow"])
+def test_images_end_within_their_range_and_points_where_they_are(sampler: str) -> None:
+    images, points = (draw(ZOO.sampler(sampler), Glaring(shape), 50, seed=0).x for shape in ((1, 2, 3), (6,)))
+    assert images.abs().max() == 1 and points.abs().max() > 2.5
+
+
+@pytest.mark.parametrize("sampler", ["probability-flow", "dpm-solver", "reverse-sde"])
+def test_of_images_the_denoised_data_are_clipped_at_every_step(sampler: str) -> None:
+    """From D = 3 clipped to 1 no state is ever far from 1 but by its noise."""
+    *_, almost, last = ZOO.sampler(sampler).steps(Glaring((1, 2, 3)), 50, generator())
+    assert almost.abs().max() < 1.1 and last.abs().max() == 1
 
 
 @pytest.mark.parametrize(("sampler", "num_steps"), [("probability-flow", 40), ("dpm-solver", 80)])
@@ -116,17 +182,14 @@ def test_euler_s_flow_is_ddim() -> None:
 
 
 def test_sampling_starts_at_80_however_noisy_the_process_ends() -> None:
-    """The cosine schedule ends at sigma = 20,000."""
     seen: list[float] = []
 
-    class Cosine(GaussianReference):
-        sigma_max = 20_000.0
-
-        def noisy_score(self, x: Tensor, sigma: Tensor) -> Tensor:
+    class Remembers(Cosine):
+        def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
             seen.append(float(sigma))
-            return super().noisy_score(x, sigma)
+            return super().denoise(x, sigma)
 
-    draw(ZOO.sampler("probability-flow", {"num_steps": 5}), Cosine(torch.zeros(2), 1.0), 2, seed=0)
+    draw(ZOO.sampler("probability-flow", {"num_steps": 5}), Remembers(torch.zeros(2), 1.0), 2, seed=0)
     assert max(seen) == 80
 
 

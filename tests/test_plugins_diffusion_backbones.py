@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genzoo.nets import Transformer
+from genzoo.nets import ResidualMLP, Transformer, UNet
 from genzoo.nets.attention import attend
+from genzoo.nets.mlp import embedded_time
 from genzoo.nets.transformer import grid_positions
 from genzoo_diffusion.backbones import build
 
@@ -30,6 +31,14 @@ def test_the_papers_nets_have_the_papers_parameters_for_colour_images_of_32_pixe
 
 
 @pytest.mark.parametrize("name", ["ddpm", "ddpm++"])
+def test_the_papers_nets_attend_with_one_head(name: str) -> None:
+    with torch.device("meta"):
+        net = build(name, (3, 32, 32))  # type: ignore[arg-type]
+    heads = [module.heads for module in net.modules() if type(module).__name__ == "Attention"]
+    assert len(heads) > 3 and set(heads) == {1}
+
+
+@pytest.mark.parametrize("name", ["ddpm", "ddpm++"])
 def test_the_papers_nets_take_images_that_cannot_be_halved_and_labels(name: str) -> None:
     torch.manual_seed(0)
     net = build(name, (1, 7, 9), width=32, outputs=2, num_classes=3).eval()  # type: ignore[arg-type]
@@ -49,6 +58,33 @@ def test_a_transformer_takes_images_of_any_size_and_starts_at_zero(shape: tuple[
     net = Transformer(shape, width=32, depth=1, outputs=2)
     out = net(torch.randn(2, *shape), torch.tensor([0.0, 1.0]))
     assert out.shape == (2, 2 * shape[0], *shape[1:]) and (out == 0).all()
+
+
+def test_a_unet_starts_at_zero_and_so_does_what_its_blocks_add() -> None:
+    torch.manual_seed(0)
+    net = UNet((3, 8, 8), width=16, outputs=2)
+    assert (net(torch.randn(2, 3, 8, 8), torch.tensor([0.0, 1.0])) == 0).all()
+    h, embedding = torch.randn(2, 32, 4, 4), torch.randn(2, 64)
+    assert torch.equal(net.middle(h, embedding), h)
+
+
+def test_neighbouring_times_are_embedded_alike_and_all_of_them_apart() -> None:
+    """The shortest wave is a twentieth of [0, 1]; no wave is so long that it stands still."""
+    t = torch.linspace(0, 1, 401)
+    embedded = embedded_time(t, 64)
+    assert F.cosine_similarity(embedded[1:], embedded[:-1]).min() > 0.99
+    assert torch.pdist(embedded[::10]).min() > 1
+    assert embedded.std(0).min() > 0.01 and embedded[:, 0].diff().sign().diff().ne(0).sum() == 2 * 20 - 1
+
+
+@pytest.mark.parametrize("make", [ResidualMLP, UNet, Transformer])
+def test_every_net_is_told_of_the_time_so(make: type[nn.Module]) -> None:
+    told: list[Tensor] = []
+    net = make(2, 32, 1) if make is ResidualMLP else make((1, 8, 8), width=32)
+    net.embed_t.register_forward_hook(lambda module, inputs, output: told.append(inputs[0]))
+    t = torch.tensor([0.0, 0.3, 1.0])
+    net(torch.randn(3, 2) if make is ResidualMLP else torch.randn(3, 1, 8, 8), t)
+    assert torch.equal(told[0], embedded_time(t, 32))
 
 
 def test_every_pixel_of_a_transformer_sees_every_other_the_noise_level_and_the_class() -> None:

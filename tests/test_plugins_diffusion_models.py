@@ -106,9 +106,7 @@ def test_every_model_is_the_gaussian_s_denoiser_and_score_when_its_net_is_right(
         "ncsn": NCSN(
             (2,), Says(lambda y, t: REFERENCE.noisy_score(y * (1 + s**2).sqrt(), SIGMAS) * s), (0.002, 80.0), None
         ),
-        "flow-matching": FlowMatching(
-            (2,), Says(lambda y, t: straight_velocity(y.double(), t.double()[:, None])), None
-        ),
+        "flow-matching": FlowMatching((2,), Says(flow_net), 0.5, None),
     }
     for name, model in nets.items():
         score = as_noisy_score(model).noisy_score(x, SIGMAS).double()
@@ -122,11 +120,41 @@ def straight_velocity(x_t: Tensor, t: Tensor) -> Tensor:
     return MEAN + (t * STD**2 - (1 - t)) / (t**2 * STD**2 + (1 - t) ** 2) * (x_t - t * MEAN)
 
 
-def test_the_velocity_is_what_the_net_says_at_any_form_of_the_time() -> None:
-    model = FlowMatching((2,), Says(lambda y, t: straight_velocity(y, t[:, None])), None)
-    x = torch.randn(3, 2)
-    assert torch.equal(model.velocity(x, torch.tensor(0.25)), model.velocity(x, torch.full((3,), 0.25)))
-    assert torch.equal(model.velocity(x, torch.tensor(0.25)), straight_velocity(x, torch.tensor(0.25)))
+def flow_net(x: Tensor, t: Tensor) -> Tensor:
+    """What F says of x_t / r, when v = (t s^2 - (1 - t)) / r^2 x_t + s / r F is the true velocity, s = 0.5."""
+    t = t.double()[:, None]
+    size = (t**2 * 0.5**2 + (1 - t) ** 2).sqrt()
+    x_t = x.double() * size
+    return (straight_velocity(x_t, t) - (t * 0.5**2 - (1 - t)) / size**2 * x_t) * size / 0.5
+
+
+def test_the_velocity_is_true_from_noise_to_data_at_any_form_of_the_time() -> None:
+    model, x = FlowMatching((2,), Says(flow_net), 0.5, None), torch.randn(3, 2)
+    for t in (0.0, 0.25, 1.0):
+        found, wanted = model.velocity(x, torch.tensor(t)), straight_velocity(x.double(), torch.tensor(t))
+        assert torch.equal(found, model.velocity(x, torch.full((3,), t)))
+        assert torch.allclose(found.double(), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 0.9, 1.0])
+def test_a_net_of_velocities_sees_and_says_numbers_of_unit_size(t: float) -> None:
+    """What is left to say, (x_1 - x_0 - v(F = 0)) / (v(F = 1) - v(F = 0)), has unit variance and is unlike x_t."""
+    torch.manual_seed(0)
+    net, time = Says(lambda x, t: torch.zeros_like(x)), torch.tensor(t)
+    model, noise, x = FlowMatching((1,), net, STD, None), torch.randn(200_000, 1), STD * torch.randn(200_000, 1)
+    x_t = (1 - t) * noise + t * x
+    guess = model.velocity(x_t, time)
+    assert net.shown.std().item() == pytest.approx(1, abs=0.01)
+    net.function = lambda x, t: torch.ones_like(x)
+    wanted = (x - noise - guess) / (model.velocity(x_t, time) - guess)
+    assert wanted.std().item() == pytest.approx(1, abs=0.01)
+    assert (wanted * x_t).mean().item() == pytest.approx(0, abs=0.01)
+
+
+def test_the_size_of_the_data_is_an_option_and_otherwise_that_of_edm() -> None:
+    sizes = [make(shape).sigma_data for make in (edm, flow_matching) for shape in ((2,), (1, 8, 8))]
+    assert sizes == [1.0, 0.5, 1.0, 0.5]
+    assert ZOO.model("flow-matching", (2,), {"sigma_data": 0.7}, {"num_classes": None}).sigma_data == 0.7
 
 
 @pytest.mark.parametrize("make", [edm, ncsn])
@@ -169,7 +197,7 @@ def test_only_who_learns_a_variance_offers_it_and_its_bound() -> None:
     assert not supports(fixed, (LearnedVariance,)) and not supports(fixed, (LowerBound,))
     assert ddpm((2,), learned_variance=True, levels=17).bounds == "density"
     noise, width = learned.predict_with_variance(torch.randn(3, 1, 8, 8), torch.tensor(5))
-    assert noise.shape == width.shape == (3, 1, 8, 8) and ((width - 0.5).abs() < 0.2).all()  # before any training
+    assert noise.shape == width.shape == (3, 1, 8, 8) and (width == 0.5).all()  # before any training
 
 
 def refused(model: str, options: dict[str, object], shape: tuple[int, ...] = (1, 8, 8)) -> str:
@@ -186,7 +214,8 @@ def test_what_cannot_be_built_is_refused_in_a_line() -> None:
         "model 'ncsn': sigma_min=60 is not below sigma_max=50: give a range of noise"
     )
     assert refused("ddpm", {"conditional": True}) == (
-        "model 'ddpm': conditional=True needs data with classes; choose data that have labels or conditional=False"
+        "model 'ddpm': conditional=True needs data with classes, and this has none: "
+        "take data with labels, or leave it out"
     )
     assert refused("flow-matching", {"backbone": "transformer"}, (2,)) == (
         "model 'flow-matching': backbone='transformer' is a net of images; points have a residual MLP: leave backbone "
@@ -198,8 +227,12 @@ def test_what_cannot_be_built_is_refused_in_a_line() -> None:
     assert refused("edm", {"backbone": "ddpm++", "patch": 2}) == (
         "model 'edm': patch=2: backbone 'ddpm++' sees single pixels; leave patch out or use 'unet'"
     )
+    assert refused("flow-matching", {"patch": 2}, (2,)) == (
+        "model 'flow-matching': patch=2: points have no pixels to see as one; leave patch out"
+    )
     assert refused("noisy-classifier", {}) == (
-        "model 'noisy-classifier': a classifier needs data with classes; choose data that have labels"
+        "model 'noisy-classifier': a classifier needs data with classes, and this has none: "
+        "take data with labels, or leave it out"
     )
 
 

@@ -3,27 +3,24 @@
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.optimize import linear_sum_assignment
 from scipy.stats import kstest
 from torch import Tensor, nn
 
 from genzoo.capabilities import supports
+from genzoo.errors import InvalidOption
 from genzoo.protocols import Batch
 from genzoo.testing import GaussianReference, MixtureReference
 from genzoo.zoo import Zoo
 from genzoo_diffusion.classifier import Classifier, NoisyClassification
-from genzoo_diffusion.coupling import assignment, optimal_transport
 from genzoo_diffusion.ddpm import DDPM, Target, ddpm
-from genzoo_diffusion.denoising import Denoising, Weighting
+from genzoo_diffusion.denoising import Denoising, Noised, Weighting
 from genzoo_diffusion.drawn import evenly, normal_quantile
 from genzoo_diffusion.matching import FlowMatchingTrainer
 from genzoo_diffusion.schedules import linear_betas
 from genzoo_diffusion.score_matching import DenoisingScoreMatching, PreconditionedDenoising
+from genzoo_diffusion.variational import Steps
 
 ZOO = Zoo.load()
 STD, N = 0.5, 200_000
@@ -71,11 +68,47 @@ def test_noise_levels_are_log_normal_and_kept_in_the_range_of_the_model() -> Non
             seen.append(sigma)
             return super().denoise(x, sigma)
 
-    loss_of(PreconditionedDenoising(), Remembers(torch.zeros(1), STD**2), 20_000)
+    loss_of(PreconditionedDenoising(mean_log_sigma=-1.2), Remembers(torch.zeros(1), STD**2), 20_000)
     inside = seen[0][(seen[0] > 0.05) & (seen[0] < 10)]
     assert seen[0].min() == pytest.approx(0.05) and seen[0].max() <= 10
     assert len(inside) / 20_000 == pytest.approx(0.93, abs=0.01)
     assert inside.log().median().item() == pytest.approx(-1.2 + 1.2 * 0.083, abs=0.03)
+
+
+@pytest.mark.parametrize(("shape", "size", "median"), [((1, 2, 2), 0.7, 0.56), ((1, 2, 2), 0.5, 0.4), ((3,), 1.0, 0.3)])
+def test_the_noise_that_is_drawn_most_is_in_proportion_to_the_data(
+    shape: tuple[int, ...], size: float, median: float
+) -> None:
+    seen: list[Tensor] = []
+
+    class Remembers(GaussianReference):
+        sigma_data = size
+
+        def denoise(self, x: Tensor, sigma: Tensor) -> Tensor:
+            seen.append(sigma)
+            return super().denoise(x, sigma)
+
+    list(PreconditionedDenoising().losses(Remembers(torch.zeros(shape), 1.0), iter([Batch(torch.zeros(999, *shape))])))
+    assert seen[0].median().item() == pytest.approx(median, rel=0.01)
+
+
+def refused(trainer: str, options: dict[str, object]) -> str:
+    with pytest.raises(InvalidOption) as error:
+        ZOO.trainer(trainer, options)
+    return str(error.value)
+
+
+def test_options_without_effect_are_refused_in_a_line() -> None:
+    for name in ("mean_logit", "std_logit"):
+        assert refused("flow-matching", {name: 1.5}) == (
+            f"trainer 'flow-matching': {name}=1.5 has no effect on uniform times: leave it out or set "
+            "times='logit-normal'"
+        )
+    assert refused("denoising", {"objective": "bound", "weighting": "v"}) == (
+        "trainer 'denoising': weighting='v' has no effect on objective='bound', which has weights of its own: leave it "
+        "out, or take 'simple' or 'hybrid'"
+    )
+    ZOO.trainer("denoising", {"objective": "hybrid", "weighting": "v"})
 
 
 class Straight(nn.Module):
@@ -102,8 +135,10 @@ def test_times_are_uniform_or_logit_normal_with_the_moments_that_are_asked() -> 
     model = Straight()
     loss_of(FlowMatchingTrainer(), model, 5000)
     assert kstest(model.times, "uniform").pvalue > 0.01 and ((model.times >= 0) & (model.times < 1)).all()
-    loss_of(FlowMatchingTrainer(times="logit-normal", mean_logit=1.2, std_logit=1.5), model, 5000)
-    assert kstest(torch.logit(model.times.double()), "norm", args=(1.2, 1.5)).pvalue > 0.01
+    for moments in ({}, {"mean_logit": 1.2, "std_logit": 1.5}):
+        loss_of(FlowMatchingTrainer(times="logit-normal", **moments), model, 5000)
+        wanted = tuple(moments.values()) or (0, 1)
+        assert kstest(torch.logit(model.times.double()), "norm", args=wanted).pvalue > 0.01
 
 
 def test_draws_are_spread_evenly_and_each_is_uniform() -> None:
@@ -112,6 +147,17 @@ def test_draws_are_spread_evenly_and_each_is_uniform() -> None:
     assert torch.equal((u * 8).long(), torch.arange(8).expand(4000, 8))
     assert kstest(u[:, 3] * 8 - 3, "uniform").pvalue > 0.01
     assert normal_quantile(torch.tensor([0.0, 0.5])).isfinite().all()
+
+
+def test_a_batch_is_blurred_once_however_often_it_is_seen() -> None:
+    noised = Noised.of(Steps.of(linear_betas(10)), torch.ones(3, 2), torch.tensor([0, 4, 9]))
+    assert noised.x_t is noised.x_t
+
+
+def test_adam_forgets_the_first_gradients_within_hundreds_of_steps() -> None:
+    for name in ("denoising", "denoising-score-matching", "preconditioned-denoising", "flow-matching"):
+        (optimizer,) = ZOO.trainer(name).optimizers(nn.Linear(1, 1)).values()
+        assert optimizer.defaults["betas"] == (0.9, 0.99)
 
 
 class Half(nn.Module):
@@ -172,42 +218,6 @@ def test_a_tenth_of_the_labels_is_dropped(trainer: str) -> None:
         kept = model.labels == y
         assert (model.labels[~kept] == 10).all()
         assert kept.double().mean().item() == pytest.approx(1 - (dropout or 0.1), abs=0.03)
-
-
-@given(n=st.integers(1, 40), seed=st.integers(0, 2**32 - 1), kind=st.sampled_from(["normal", "ties", "far", "equal"]))
-@settings(max_examples=150, deadline=None)
-def test_an_assignment_costs_as_little_as_scipy_s(n: int, seed: int, kind: str) -> None:
-    rng = np.random.default_rng(seed)
-    cost = {
-        "normal": rng.normal(size=(n, n)),
-        "ties": rng.integers(0, 3, size=(n, n)).astype(float),
-        "far": rng.normal(size=(n, n)) * 1e6 - 1e8,
-        "equal": np.ones((n, n)),
-    }[kind]
-    columns = assignment(cost)
-    assert sorted(columns) == list(range(n))
-    rows, best = linear_sum_assignment(cost)
-    assert cost[np.arange(n), columns].sum() == pytest.approx(cost[rows, best].sum(), rel=1e-9, abs=1e-9)
-
-
-def test_noise_is_dealt_out_so_that_the_squared_distances_are_least() -> None:
-    generator = torch.Generator().manual_seed(0)
-    noise, x = torch.randn(2, 128, 3, 4, generator=generator)
-    dealt = optimal_transport(noise, x)
-    assert sorted(map(tuple, dealt.flatten(1).tolist())) == sorted(map(tuple, noise.flatten(1).tolist()))
-    cost = torch.cdist(x.flatten(1).double(), noise.flatten(1).double()) ** 2
-    rows, columns = linear_sum_assignment(cost.numpy())
-    assert ((dealt - x) ** 2).sum().item() == pytest.approx(cost[rows, columns].sum().item(), rel=1e-5)
-
-
-def test_noise_is_dealt_out_within_a_class_and_128_rows_at_most() -> None:
-    generator = torch.Generator().manual_seed(0)
-    noise, x = torch.randn(2, 300, 2, generator=generator)
-    y = torch.arange(300) % 2
-    dealt = optimal_transport(noise, x, y)
-    for rows in (y == 0, y == 1):
-        assert torch.equal(dealt[rows].sort(0).values, noise[rows].sort(0).values)
-    assert torch.equal(optimal_transport(noise, x)[:128], optimal_transport(noise[:128], x[:128]))
 
 
 def test_coupled_paths_are_shorter() -> None:

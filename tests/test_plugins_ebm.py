@@ -13,7 +13,7 @@ from genzoo_ebm.gaussian import Gaussian
 from genzoo_ebm.model import EBM, Potential
 from genzoo_ebm.nets import trunk
 from genzoo_ebm.samplers import Langevin, chosen
-from genzoo_ebm.walks import walk
+from genzoo_ebm.walks import step_size, temperature_of, walk
 
 IMAGE = (1, 6, 6)
 
@@ -66,11 +66,27 @@ def test_a_base_that_is_not_fitted_stays_the_standard_normal() -> None:
 
 def test_the_temperature_divides_the_tilt_alone() -> None:
     torch.manual_seed(0)
-    warm, x = EBM((2,), base="normal"), torch.randn(5, 2)
-    cold = EBM((2,), base="normal", temperature=0.1)
-    cold.load_state_dict(warm.state_dict())
+    model, x = EBM((2,), base="normal"), torch.randn(5, 2)
     normal = 0.5 * x.square().sum(1)
-    assert torch.allclose(cold.energy(x) - normal, 10 * (warm.energy(x) - normal), rtol=1e-4)
+    warm = model.energy(x) - normal
+    model.settle(step=0.01, temperature=0.1)
+    assert torch.allclose(model.energy(x) - normal, 10 * warm, rtol=1e-4)
+
+
+def test_a_walk_is_kept_with_the_weights() -> None:
+    """A saved model is sampled as it was trained."""
+    trained, loaded = EBM((2,)), EBM((2,))
+    trained.settle(step=0.01, temperature=0.1)
+    loaded.load_state_dict(trained.state_dict())
+    assert step_size(None, loaded) == pytest.approx(0.01) and temperature_of(loaded) == pytest.approx(0.1)
+
+
+def test_energies_begin_about_those_of_the_gaussian() -> None:
+    torch.manual_seed(0)
+    model, x = EBM(IMAGE, width=8), pictures(50)
+    model.initialize(x)
+    tilt = model.energy(x) + model.log_start(x)
+    assert tilt.mean().item() == pytest.approx(0, abs=1e-4) and tilt.std() > 0
 
 
 def test_a_gaussian_of_few_images_has_full_rank_and_their_variances() -> None:
@@ -113,15 +129,13 @@ def test_a_langevin_step_by_hand() -> None:
     assert torch.allclose(stepped, x - 0.01 * x / 4 + math.sqrt(0.02) * 0.5 * noise)
 
 
-def test_a_langevin_step_is_taken_in_the_coordinates_of_the_model_s_gaussian() -> None:
-    """Where E is that Gaussian's, u = A^-1 (x - m) takes the step of N(0, I)."""
-    model = flat(EBM((2,)))
-    model.initialize(torch.randn(1000, 2) * torch.tensor([2.0, 0.5]))
-    x = torch.ones(3, 2)
-    stepped = next(walk(model, x, 0.02, torch.Generator().manual_seed(0)))
-    noise = torch.randn(3, 2, generator=torch.Generator().manual_seed(0))
-    u = model.base.encode(x)
-    assert torch.allclose(model.base.encode(stepped), u - 0.01 * u + math.sqrt(0.02) * noise, atol=1e-5)
+def test_the_drift_of_a_step_reaches_no_farther_than_the_model_says() -> None:
+    """By |x| / 2 to each side on N(0, I) with e = 1, but by no more than 0.1."""
+    gaussian = GaussianReference(torch.zeros(2), 1.0)
+    gaussian.reach = 0.1  # type: ignore[attr-defined]
+    x = torch.tensor([[0.1, -3.0]])
+    stepped = next(walk(gaussian, x, 1.0, torch.Generator().manual_seed(0), temperature=0))
+    assert torch.allclose(stepped, torch.tensor([[0.05, -2.9]]))
 
 
 @pytest.mark.parametrize(("std", "step"), [(1.0, 0.5), (0.3, 0.05), (0.3, 0.2)])
@@ -168,7 +182,7 @@ def test_a_class_s_energy_is_its_logit_and_no_class_is_their_sum() -> None:
 
 @pytest.mark.parametrize("model", [EBM, Potential])
 def test_classes_that_are_not_there_are_refused(model: type[EBM]) -> None:
-    with pytest.raises(ValueError, match="needs classes, which these data have not"):
+    with pytest.raises(ValueError, match="needs data with classes"):
         model((2,), conditional=True)
     assert not hasattr(model((2,), num_classes=3), "num_classes")
 
@@ -182,4 +196,4 @@ def test_the_trunk_takes_images_of_any_size_and_answers_in_float32(shape: tuple[
 
 
 def test_the_trunk_of_28_pixels_has_two_million_parameters() -> None:
-    assert sum(p.numel() for p in EBM((1, 28, 28)).parameters()) == pytest.approx(2e6, rel=0.01)
+    assert sum(p.numel() for p in EBM((1, 28, 28)).parameters()) == pytest.approx(2e6, rel=0.05)

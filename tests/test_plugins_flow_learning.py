@@ -158,7 +158,7 @@ def test_the_recipe_of_the_paper_has_44_million_parameters() -> None:
 @pytest.mark.parametrize(
     ("model", "shape", "options", "told"),
     [
-        ("glow", (2,), {"conditional": True}, "conditional = True needs data with classes"),
+        ("glow", (2,), {"conditional": True}, "conditional=True needs data with classes"),
         ("realnvp", (1,), {}, r"data of shape \(1,\) has one number: a coupling needs two"),
         ("glow", (1, 8, 8), {"alpha": 0.5}, "alpha"),
         ("spline-flow", (2,), {"bins": 0}, "bins"),

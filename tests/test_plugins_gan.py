@@ -3,16 +3,15 @@
 import copy
 import itertools
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from games import GREY, SMALL, Line, batches, started, step
 from torch import Tensor, nn
 
-from genzoo.capabilities import Conditional, Decoder, supports
+from genzoo.capabilities import Conditional, supports
 from genzoo.ema import Ema
-from genzoo.errors import InvalidOption
 from genzoo.protocols import Batch
 from genzoo_gan.critics import PointCritic, ResidualCritic
 from genzoo_gan.dcgan import DCGAN
@@ -22,43 +21,6 @@ from genzoo_gan.sngan import SNGAN
 from genzoo_gan.trainer import Adversarial
 
 MODELS = (DCGAN, SNGAN)
-SMALL: dict[str, Any] = {"latent": 2, "width": 8}
-GREY = (1, 8, 8)
-
-
-def batches(shape: tuple[int, ...] = (2,), n: int = 8) -> Iterator[Batch]:
-    """Examples whose every number is how many batches were pulled before, and classes 0, 1, 2, 0, ..."""
-    return (Batch(torch.full((n, *shape), float(k)), torch.arange(n) % 3) for k in itertools.count())
-
-
-def started(trainer: Adversarial, model: nn.Module, shape: tuple[int, ...] = (2,)) -> dict[str, Any]:
-    """The trainer ready for the model; its optimizers."""
-    trainer.initialize(model, next(batches(shape)))
-    return trainer.optimizers(model)
-
-
-def step(trainer: Adversarial, model: nn.Module, optimizers: dict[str, Any], pulled: Iterator[Batch]) -> list[str]:
-    """One step as the host makes it; whose losses there were."""
-    names = []
-    for name, loss in trainer.losses(model, pulled):
-        optimizers[name].zero_grad(set_to_none=True)
-        loss.backward()
-        optimizers[name].step()
-        names.append(name)
-    return names
-
-
-class Line(nn.Module, Decoder):
-    """A decoder without a critic: a z of one dimension becomes a point on a line."""
-
-    def __init__(self, num_classes: int | None = None) -> None:
-        super().__init__()
-        self.shape, self.latent_shape = (2,), (1,)
-        self.slope = nn.Parameter(torch.ones(2))
-        self.unused = nn.Parameter(torch.ones(2))
-
-    def decode(self, z: Tensor) -> Tensor:
-        return z * self.slope
 
 
 # The game
@@ -104,77 +66,6 @@ def test_the_generator_s_loss_is_that_of_the_fakes_that_the_critic_has_just_seen
     assert not real.any() and torch.equal(fake, judged)
 
 
-@pytest.mark.parametrize("weights", [{"gradient_penalty": 3.0}, {"r1": 2.0, "r1_every": 1}, {}])
-def test_penalties_are_added_with_their_weights(weights: dict[str, Any]) -> None:
-    """Of a linear critic w . x: 3 (|w| - 1)^2, or 2 |w|^2 / 2; nothing where nothing is asked for."""
-    model, w = SNGAN((2,), **SMALL), torch.tensor([3.0, -4.0], requires_grad=True)
-    model.critic = Linear(w)
-    game = Adversarial(objective="non-saturating", **weights)
-    losses = []
-    for trainer in (game, Adversarial(objective="non-saturating")):
-        torch.manual_seed(0)
-        losses.append(next(trainer.losses(model, batches()))[1].item())
-    wanted = 3 * 16.0 if "gradient_penalty" in weights else 25.0 if weights else 0.0
-    assert losses[0] - losses[1] == pytest.approx(wanted, abs=1e-4)
-
-
-class Linear(nn.Module):
-    """w . x"""
-
-    def __init__(self, w: Tensor) -> None:
-        super().__init__()
-        self.w = nn.Parameter(w.detach().clone())
-
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        return x @ self.w
-
-
-def test_wasserstein_has_its_gradient_penalty_unless_told_otherwise() -> None:
-    model = SNGAN((2,), **SMALL)
-    model.critic = Linear(torch.tensor([3.0, -4.0]))
-    losses = []
-    for weight in (None, 10.0, 0.0):
-        torch.manual_seed(0)
-        game = Adversarial(objective="wasserstein", gradient_penalty=weight)
-        losses.append(next(game.losses(model, batches()))[1].item())
-    assert losses[0] == losses[1] == pytest.approx(losses[2] + 160)
-
-
-def test_a_lazy_r1_is_taken_every_so_often_and_counts_as_much() -> None:
-    """Every third critic update, the first among them, with three times the weight."""
-    model = SNGAN((2,), **SMALL)
-    model.critic = Linear(torch.tensor([3.0, -4.0]))
-    lazy, none = Adversarial(r1=2.0, r1_every=3), Adversarial()
-    found = []
-    for _ in range(7):
-        losses = []
-        for trainer in (lazy, none):
-            torch.manual_seed(0)
-            losses.append(next(trainer.losses(model, batches()))[1].item())
-        found.append(losses[0] - losses[1])
-    assert found == pytest.approx([75, 0, 0, 75, 0, 0, 75], abs=1e-4)
-
-
-@pytest.mark.parametrize("objective", OBJECTIVES)
-@pytest.mark.parametrize("make", MODELS)
-def test_every_game_can_be_played_in_low_precision(make: type[SNGAN], objective: Any) -> None:
-    torch.manual_seed(0)
-    model, pulled = make(GREY, **SMALL), batches(GREY)
-    game = Adversarial(objective=objective, r1=1.0, r1_every=1, augment=("translation", "cutout", "colour"))
-    optimizers = started(game, model, GREY)
-    with torch.autocast("cpu", torch.bfloat16):
-        for name, loss in game.losses(model, pulled):
-            assert loss.isfinite() and loss.dtype == torch.float32
-            loss.backward()
-            optimizers[name].step()
-    assert all(p.isfinite().all() for p in model.parameters())
-
-
-def test_points_cannot_be_augmented() -> None:
-    with pytest.raises(InvalidOption, match="is for images, these are points: leave it out"):
-        started(Adversarial(augment=("cutout",)), SNGAN((2,), **SMALL))
-
-
 # A decoder without a critic
 
 
@@ -192,6 +83,21 @@ def test_a_decoder_without_a_critic_gets_one_that_is_counted_and_saved() -> None
     after = networks.state_dict()
     assert all(not torch.equal(before[name], after[name]) for name in after if name.endswith("weight"))
     assert before["steps"] == 0 and after["steps"] == 1
+
+
+class Coarse(Line):
+    """Makes bfloat16, as a generator without a last step in float32 does within autocast."""
+
+    def decode(self, z: Tensor) -> Tensor:
+        return super().decode(z).bfloat16()
+
+
+def test_the_critic_sees_fakes_of_the_data_s_own_type() -> None:
+    game, model, seen = Adversarial(), Coarse(), []
+    started(game, model)
+    game.owned.judge.critic.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0].dtype))
+    list(game.losses(model, batches()))
+    assert seen == [torch.float32] * 3
 
 
 def test_the_critic_of_a_model_with_one_is_the_model_s() -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from genzoo_gan.augment import AUGMENTATIONS, Augmentation, draw, moved
 from genzoo_gan.objectives import OBJECTIVES
-from genzoo_gan.penalties import gradient_penalty, r1, slopes
+from genzoo_gan.penalties import gradient_penalty, slopes, zero_centred
 
 REAL, FAKE = torch.tensor([2.0, 0.5, -1.0]), torch.tensor([-3.0, 0.0, 0.25])
 Values = st.lists(st.floats(-30, 30), min_size=1, max_size=5)
@@ -52,6 +52,16 @@ def test_the_wasserstein_losses_are_differences_of_means() -> None:
     assert game.gradient_penalty == 10 and OBJECTIVES["hinge"].gradient_penalty == 0
 
 
+def test_the_relativistic_losses_are_cross_entropies_of_who_looks_more_like_data() -> None:
+    """Pair by pair, and of equals a coin's: log 2."""
+    game, margins = OBJECTIVES["relativistic"], (REAL - FAKE).tolist()
+    wanted = -sum(math.log(sigmoid(margin)) for margin in margins) / 3
+    assert game.critic(REAL, FAKE).item() == pytest.approx(wanted)
+    assert game.relative and game.generator(FAKE - REAL).item() == game.critic(FAKE, REAL).item()
+    assert game.critic(REAL, REAL).item() == pytest.approx(math.log(2))
+    assert game.critic(REAL + 7, FAKE + 7).item() == pytest.approx(wanted, rel=1e-5)  # a constant says nothing
+
+
 SLOPES: dict[str, tuple[list[float], list[float], list[float]]] = {
     "hinge": ([0, -1, -1], [0, 1, 1], [-1, -1, -1]),
     "non-saturating": (
@@ -60,6 +70,11 @@ SLOPES: dict[str, tuple[list[float], list[float], list[float]]] = {
         [-sigmoid(-x) for x in FAKE.tolist()],
     ),
     "wasserstein": ([-1, -1, -1], [1, 1, 1], [-1, -1, -1]),
+    "relativistic": (
+        [-sigmoid(f - r) for r, f in zip(REAL.tolist(), FAKE.tolist(), strict=True)],
+        [sigmoid(f - r) for r, f in zip(REAL.tolist(), FAKE.tolist(), strict=True)],
+        [-sigmoid(-x) for x in FAKE.tolist()],
+    ),
 }
 """The derivatives of each player's loss: the critic's by a real and by a fake logit, the generator's by a fake one."""
 
@@ -88,17 +103,17 @@ def linear(x: Tensor) -> Tensor:
 
 
 def test_penalties_of_a_linear_critic_in_closed_form() -> None:
-    """c(x) = w . x has the slope |w| = 5 everywhere: R1 is 25 / 2, the gradient penalty (5 - 1)^2."""
+    """c(x) = w . x has the slope |w| = 5 everywhere: R1 and R2 are 25 / 2, the gradient penalty (5 - 1)^2."""
     x = torch.randn(6, 2)
     assert slopes(linear, x).tolist() == pytest.approx([25.0] * 6)
-    assert r1(linear, x).item() == pytest.approx(12.5)
+    assert zero_centred(linear, x).item() == pytest.approx(12.5)
     assert gradient_penalty(linear, x, -x).item() == pytest.approx(16.0)
 
 
 def test_penalties_have_the_gradient_of_their_closed_form() -> None:
     """d/dw |w|^2 / 2 = w; d/dw (|w| - 1)^2 = 2 (|w| - 1) w / |w|."""
     x, w = torch.randn(6, 2), W.clone().requires_grad_()
-    (of_r1,) = torch.autograd.grad(r1(lambda x: x @ w, x), w)
+    (of_r1,) = torch.autograd.grad(zero_centred(lambda x: x @ w, x), w)
     (of_gp,) = torch.autograd.grad(gradient_penalty(lambda x: x @ w, x, -x), w)
     assert of_r1.tolist() == pytest.approx(W.tolist())
     assert of_gp.tolist() == pytest.approx((2 * 4 * W / 5).tolist())
@@ -123,10 +138,12 @@ def test_the_gradient_penalty_looks_between_data_and_fakes() -> None:
     assert 0 <= seen[0].min() < 0.05 and 0.95 < seen[0].max() <= 1 and abs(seen[0].mean() - 0.5) < 0.1
 
 
-def test_r1_looks_at_data_alone() -> None:
-    """c(x) = |x|^2 has the slope 2 |x|: R1 is 2 E[|x|^2]."""
+def test_the_zero_centred_penalty_is_half_the_mean_squared_slope() -> None:
+    """c(x) = |x|^2 has the slope 2 |x|: it is 2 E[|x|^2]."""
     x = torch.randn(50, 3)
-    assert r1(lambda x: x.square().sum(1), x).item() == pytest.approx(2 * x.square().sum(1).mean().item(), rel=1e-5)
+    assert zero_centred(lambda x: x.square().sum(1), x).item() == pytest.approx(
+        2 * x.square().sum(1).mean().item(), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("half", [True, False])
@@ -134,7 +151,7 @@ def test_penalties_are_computed_in_float32(half: bool) -> None:
     """Also within the host's autocast, whose products of matrices are rounded to three digits."""
     x, w = torch.randn(4, 2), torch.tensor([1.001, 0.0], requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
-        penalty = r1(lambda x: x @ w, x)
+        penalty = zero_centred(lambda x: x @ w, x)
     assert penalty.dtype == torch.float32
     assert penalty.item() == pytest.approx(0.5 * 1.001**2, rel=1e-6)
 

@@ -110,6 +110,15 @@ def test_no_class_adds_nothing_to_the_projection() -> None:
     assert torch.equal(head(phi, torch.full((5,), 3)), head(phi, None))
 
 
+@pytest.mark.parametrize("labels", [None, torch.tensor([0, 1, 2, 0, 1])])
+def test_the_projection_is_computed_in_float32(labels: torch.Tensor | None) -> None:
+    """Of what comes in bfloat16, also within the host's autocast."""
+    head, phi = Projection(64, 3, lambda layer: layer), torch.randn(5, 64).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = head(phi, labels)
+    assert torch.equal(logits, head(phi.float(), labels)) and logits.dtype == torch.float32
+
+
 def test_a_norm_told_of_classes_is_one_norm_and_a_gain_and_bias_for_each() -> None:
     norm, h, y = ClassBatchNorm(2, 3), torch.randn(6, 2, 3, 3), torch.tensor([0, 1, 2, 0, 1, 2])
     plain = nn.functional.batch_norm(h, None, None, training=True)
@@ -154,5 +163,5 @@ def test_an_unconditional_model_is_not_told_of_classes(make: type[SNGAN]) -> Non
 
 @pytest.mark.parametrize("make", MODELS)
 def test_a_conditional_model_needs_classes(make: type[SNGAN]) -> None:
-    with pytest.raises(ValueError, match="conditional=True needs classes and the data have none"):
+    with pytest.raises(ValueError, match="conditional=True needs data with classes"):
         make((2,), conditional=True)

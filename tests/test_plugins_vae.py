@@ -151,5 +151,5 @@ def test_the_class_reaches_the_encoder_and_the_decoder() -> None:
         given = [getattr(view, method)(argument) for view in (first, second, none)]
         assert (given[0] - given[1]).abs().max() > 1e-3
         assert torch.equal(given[2], getattr(vae, method)(argument))
-    with pytest.raises(ValueError, match="conditional=True needs the number of classes"):
+    with pytest.raises(ValueError, match="conditional=True needs data with classes"):
         VAE((2,), conditional=True)

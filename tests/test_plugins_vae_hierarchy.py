@@ -1,6 +1,7 @@
 """The hierarchical VAE: its layers against torch's distributions, its bounds where the exact likelihood is known."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -92,6 +93,44 @@ def test_the_divergence_of_every_layer_is_that_of_torch_s_normals_of_its_latent(
 def test_a_new_model_s_posterior_is_its_prior() -> None:
     _, kls = VDVAE((1, 8, 8), width=8, levels=17).terms(pictures(2, 1, 8, 8))
     assert kls.abs().max() == 0
+
+
+@pytest.mark.parametrize("bottleneck", [None, 0.25])
+def test_every_weight_of_a_posterior_learns_from_the_start(bottleneck: float | None) -> None:
+    """As soon as the picture depends on the latents: with the head away from zero."""
+    torch.manual_seed(0)
+    model = VDVAE((1, 8, 8), width=8, levels=17, bottleneck=bottleneck)
+    nn.init.normal_(model.head[1].weight, std=0.1)
+    model.log_bound(pictures(8, 1, 8, 8)).mean().backward()
+    for stage in model.stages:
+        for block in stage.blocks:
+            slopes = torch.cat([p.grad.flatten() for p in block.posterior[-1].parameters()])
+            assert (slopes != 0).all()
+
+
+@pytest.mark.parametrize(("levels", "factor"), [(17, math.pi / math.sqrt(3)), (None, 1.0)])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (2,)])
+def test_a_new_model_s_samples_are_about_zero_and_of_the_scale_of_the_data(
+    shape: tuple[int, ...], levels: int | None, factor: float
+) -> None:
+    """Mean 0 and scale 1/e everywhere, whatever the latents; a logistic's standard deviation is pi / sqrt(3) scales."""
+    model, generator, std = VDVAE(shape, width=8, levels=levels), torch.Generator().manual_seed(0), factor / math.e
+    with torch.no_grad():
+        x = model.observe(torch.randn(4000, *model.latent_shape, generator=generator), generator)
+    assert (x.mean(0).abs() < 5 * std / math.sqrt(4000)).all()
+    assert torch.allclose(x.std(0), torch.tensor(std), rtol=0.1)
+
+
+@pytest.mark.parametrize("options", [{}, {"bottleneck": 0.25}, {"depths": (8, 8, 8)}])
+def test_what_goes_through_a_new_model_neither_dies_nor_explodes(options: dict[str, Any]) -> None:
+    """The root mean square of what each latent's block makes, with priors N(0, 1), is between 1/4 and 4."""
+    torch.manual_seed(0)
+    model, told = VDVAE((1, 8, 8), width=32, **options), []
+    for stage in model.stages:
+        for block in stage.blocks:
+            block.register_forward_hook(lambda module, inputs, out: told.append(out.square().mean().sqrt().item()))
+    model.decode(torch.randn(64, *model.latent_shape))
+    assert min(told) > 1 / 4 and max(told) < 4
 
 
 SLOPES, STD = (0.8, 0.5), 0.4
@@ -213,7 +252,7 @@ def test_the_class_reaches_the_prior_and_the_posterior() -> None:
         ({"depths": (2, 2)}, "depths has 2 numbers, there are 3 resolutions, 8x8, 4x4, 1x1: give one each"),
         ({"latents": (1,) * 4}, "latents has 4 numbers, there are 3 resolutions, 8x8, 4x4, 1x1: give one each"),
         ({"latents": (0, 0, 0)}, "latents is (0, 0, 0): at least one resolution needs a latent"),
-        ({"conditional": True}, "conditional=True needs the number of classes: the data has no labels; give num_clas"),
+        ({"conditional": True}, "conditional=True needs data with classes, and this has none"),
     ],
 )
 def test_what_cannot_be_built_is_said(options: dict[str, object], reason: str) -> None:

@@ -2,21 +2,25 @@
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from conditional import Fit, Normal, conditional_zoo
+from conditional import Fit, Normal, WalkBack, conditional_zoo
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from small import config, names
 
-from genzoo.capabilities import Density, Energy
+from genzoo.capabilities import Density, Energy, NoisyClassifier
 from genzoo.config import SampleConfig, TrainConfig
 from genzoo.data import load
-from genzoo.drawing import prepare_drawing
+from genzoo.drawing import Drawing, prepare_drawing
 from genzoo.errors import GenZooError, InvalidConfig, InvalidOption, MissingCapability, RunError, UnknownName
+from genzoo.evaluation.parts import ReferencePart
+from genzoo.hookspecs import hookimpl
 from genzoo.jobs import Job, execute, prepare
 from genzoo.listing import description
 from genzoo.run import Run
@@ -25,6 +29,14 @@ from genzoo.training import Upkeep
 
 ZOO = conditional_zoo()
 NESTED = {"model": "normal", "set": {"log_std": 1.0}, "budget": "5steps", "batch_size": 8}
+GAPS = '{"seconds": 1, "parameters": {"total": 3}, "references": {"a": {}}}'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged(WalkBack):
+    """With a classifier that guidance knows nothing of."""
+
+    classifier: NoisyClassifier | None = None
 
 
 def normal(reference: Any = None, **changes: Any) -> TrainConfig:
@@ -133,8 +145,30 @@ def test_data_and_seed_are_those_of_what_needs_it() -> None:
 def test_a_nested_training_may_need_another(tmp_path: Path) -> None:
     run = trained(normal({**NESTED, "trainer_set": {"reference": NESTED}}), tmp_path)
     assert len(names(tmp_path)) == 3
-    (part,) = run.cost["references"].values()
-    assert part["seconds"] > 0
+    assert list(run.cost["references"]) == ["reference", "reference/reference"]
+    first, second = (ReferencePart(**part) for part in run.cost["references"].values())
+    assert first.training != second.training and second.seconds > 0
+
+
+def test_what_references_needed_in_turn_is_added_too_each_once(tmp_path: Path) -> None:
+    """``between`` was trained against ``first``, and ``last`` against both: the one is an option of the other."""
+    first = trained(normal(), tmp_path)
+    between = trained(normal(f"run:{first.folder}"), tmp_path)
+    last = trained(normal(f"run:{between.folder}"), tmp_path)
+    record = last.score(SampleConfig(num_samples=300))
+    own, *needed = (run.cost for run in (last, between, first))
+    assert record.training is not None and record.model.parameters is not None
+    assert record.training.seconds == pytest.approx(own["seconds"] + sum(cost["seconds"] for cost in needed))
+    assert record.training.flops == pytest.approx(own["flops"] + sum(cost["flops"] for cost in needed))
+    assert record.model.parameters.training == 3 * 3 and record.model.parameters.total == 3
+
+    path = last.folder / COST
+    again = {**own["references"]["reference/reference"], "id": first.id}  # as a nested training names it
+    path.write_text(json.dumps({**own, "references": {**own["references"], "other": again}}))
+    same = Run.open(last.folder)
+    same.zoo = ZOO
+    counted = same.score(SampleConfig(num_samples=200)).training
+    assert counted is not None and counted.seconds == record.training.seconds and len(counted.references or {}) == 3
 
 
 def test_what_it_took_is_listed_and_added(finished: Path, tmp_path: Path) -> None:
@@ -148,6 +182,23 @@ def test_what_it_took_is_listed_and_added(finished: Path, tmp_path: Path) -> Non
     assert trained(normal(), tmp_path).score(SampleConfig(num_samples=300)).training.references is None  # type: ignore[union-attr]
 
 
+def test_a_nested_training_lies_beside_a_run_in_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path / "mine")
+    job = prepare(ZOO, normal(NESTED))
+    execute(job, Path())
+    assert names(tmp_path) == ["mine", job.references["reference"].identity]
+    assert CONFIG in names(tmp_path / "mine")
+
+
+def test_a_nested_model_is_where_this_process_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run trains against it before it has weights."""
+    monkeypatch.setattr("genzoo.references.this_process", lambda: SimpleNamespace(device=torch.device("meta")))
+    assert reference_of(prepare(ZOO, normal(NESTED))).mean.is_meta
+
+
 # Refused before any work
 
 
@@ -157,6 +208,26 @@ def test_a_folder_that_is_no_finished_run_is_refused(finished: Path, tmp_path: P
     half = Path(shutil.copytree(finished, tmp_path / "half"))
     (half / WEIGHTS).unlink()
     assert refused(RunError, normal(f"run:{half}")).startswith(f"{half} is half written, it has no {WEIGHTS}")
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{}", "[]", '{"seconds": 1, "parameters": {"total": 3}, "references": {"a": {}}}']
+)
+def test_a_run_that_does_not_say_what_it_took_is_refused(finished: Path, tmp_path: Path, text: str) -> None:
+    untold = Path(shutil.copytree(finished, tmp_path / "untold"))
+    (untold / COST).write_text(text)
+    told = refused(RunError, normal(f"run:{untold}"))
+    assert told == f"{untold / COST} is missing or damaged: train again with another --out"
+
+
+def test_what_a_nested_training_took_is_known_before_the_next_one_begins(tmp_path: Path) -> None:
+    job = prepare(ZOO, normal(NESTED))
+    nested = job.references["reference"]
+    execute(nested.job, nested.place(tmp_path / job.id))
+    (nested.place(tmp_path / job.id) / COST).unlink()
+    with pytest.raises(RunError, match="is missing or damaged"):
+        execute(job, tmp_path / job.id)
+    assert job.id not in names(tmp_path)
 
 
 def test_a_run_of_another_shape_is_refused(finished: Path) -> None:
@@ -238,6 +309,37 @@ def test_a_sampler_s_option_is_trained_first_too(tmp_path: Path) -> None:
     record = run.score(SampleConfig(sampler="descend", options={"reference": NESTED}, num_samples=300))
     assert record.sampling is not None and record.sampling.references is not None
     assert record.sampling.references["reference"].model == "normal"
+    alone = run.score(SampleConfig(sampler="descend", num_samples=300))
+    assert alone.sampling is not None and alone.model.parameters is not None and record.model.parameters is not None
+    assert record.model.parameters.generator == alone.model.parameters.generator + 3
+    assert (alone.sampling.calls_per_sample, record.sampling.calls_per_sample) == (3, 4)
+
+
+def test_how_large_it_is_is_known_before_it_is_drawn_from() -> None:
+    asked = config(model="diffusion", data="8gaussians")
+    data = load("8gaussians")
+    model = prepare(ZOO, asked, data).model
+
+    def parameters(**options: Any) -> int:
+        drawn = SampleConfig(sampler="descend", options=options)
+        return prepare_drawing(ZOO, model, asked, data, drawn).parameters(model)
+
+    assert parameters(reference=NESTED) == parameters() + 3
+
+
+def test_an_option_is_not_mistaken_for_the_classifier_that_guides(tmp_path: Path) -> None:
+    zoo = conditional_zoo()
+    zoo.register(SimpleNamespace(genzoo_samplers=hookimpl(lambda: {"judged": Judged})), "judged")
+    asked, data = config(model="diffusion", data="digits"), load("digits")
+    model, judge = prepare(zoo, asked, data).model, {"model": "noisy-classifier", "budget": "2steps"}
+
+    def drawing(**more: Any) -> Drawing:
+        drawn = SampleConfig(sampler="judged", options={"classifier": judge}, **more)
+        return prepare_drawing(zoo, model, asked, data, drawn)
+
+    assert list(drawing().references) == ["classifier"] and drawing().guidance is None
+    with pytest.raises(InvalidConfig, match="judged has an option 'classifier' of its own: leave out the classifier"):
+        drawing(guidance=1.0, classifier=judge)
 
 
 def test_sample_sets_are_told_apart_by_weights(finished: Path, tmp_path: Path) -> None:

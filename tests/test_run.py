@@ -110,9 +110,10 @@ def test_images_are_pictures_of_the_data_s_own_levels(images: Run) -> None:
 
 
 def test_the_sampler_and_its_options_can_be_chosen(points: Run) -> None:
-    samples = points.draw(3, sampler="ddim", options={"num_steps": 4})
-    assert samples.calls_per_sample == 4
-    assert points.draw(3).calls_per_sample == 1000
+    few = points.draw(SampleConfig(sampler="ddim", options={"num_steps": 4}, num_samples=3))
+    assert few.samples.calls_per_sample == 4
+    assert torch.equal(few.finished, points.sample(3, sampler="ddim", options={"num_steps": 4}))
+    assert points.draw(SampleConfig(num_samples=3)).samples.calls_per_sample == 1000
 
 
 def test_what_cannot_sample_the_model_is_refused(points: Run) -> None:

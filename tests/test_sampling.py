@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from genzoo import sampling
 from genzoo.capabilities import Decoder, Encoder, Score, as_score, offers, supports
 from genzoo.flops import count_flops
 from genzoo.sampling import Counted, UsedParameters, draw, needed_parameters
-from genzoo.testing import GaussianReference
+from genzoo.testing import GaussianReference, MixtureReference
 from genzoo.zoo import Zoo
 
 
@@ -86,6 +87,15 @@ def test_samples_are_the_last_state_for_the_number_asked_for(net: Net) -> None:
     noise = torch.randn((7, 2), generator=Generator().manual_seed(0))
     assert torch.equal(samples.x, net.decode(net.decode(noise)))
     assert samples.x.dtype is torch.float32 and samples.num_not_finite == 0
+
+
+def test_what_counts_follows_a_model_that_has_moved() -> None:
+    model = MixtureReference(torch.zeros(1, 2), 1.0)
+    counted, tally = Counted(model), Counter[str]()
+    model.double()
+    counted.count_into(tally)
+    counted.predict(torch.zeros(3, 2), torch.tensor(0))
+    assert counted.betas.dtype is torch.float64 and tally == {"predict": 3}
 
 
 def test_the_seed_decides_and_the_global_state_neither_matters_nor_changes(net: Net) -> None:

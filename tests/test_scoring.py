@@ -15,7 +15,7 @@ from genzoo.config import SampleConfig
 from genzoo.data import Data, load
 from genzoo.errors import FolderInUse, MissingCapability, SamplingFailed, StorageError, TrainingFailed
 from genzoo.evaluation import content_hash, read_record
-from genzoo.evaluation.record import Likelihood
+from genzoo.evaluation.parts import Likelihood
 from genzoo.hookspecs import hookimpl
 from genzoo.protocols import Comparison, Measurement
 from genzoo.records import Drawn, Subject, named

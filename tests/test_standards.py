@@ -51,6 +51,15 @@ def test_as_many_real_images_are_read_as_are_compared(monkeypatch: pytest.Monkey
     assert sorted(read) == [(False, 60), (True, 1297)]
 
 
+def test_only_splits_of_data_sets_were_drawn_class_by_class() -> None:
+    """Somebody's own images may have labels too: of those it is not known how they came together."""
+    x, labels = DIGITS.test.images(), DIGITS.test.labels
+    own = of_samples(SampleSet("mine", x, labels=labels)).measure(x, CNN8, asked=labels).metrics
+    split = of_data(DIGITS).measure(x, CNN8).metrics
+    assert "two stratified halves" in split["fd_debiased"].how and "two halves" in own["fd_debiased"].how
+    assert own["class_accuracy"].expected is not None and own["class_accuracy"].expected > 0.9
+
+
 @pytest.mark.parametrize("limit", ["MAX_TRAIN_IMAGES", "MAX_TRAIN_BYTES"])
 def test_copies_are_looked_for_among_as_many_training_images_as_fit(
     monkeypatch: pytest.MonkeyPatch, limit: str

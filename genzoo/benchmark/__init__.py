@@ -11,11 +11,11 @@ reason and does not stop the others.
 import fnmatch
 import itertools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, NamedTuple
 
 from genzoo import scoring
 from genzoo.benchmark import dry, side_by_side, store, text
@@ -104,21 +104,32 @@ def compare(folder: str | Path, other: str | Path) -> tuple[str, Path]:
     return side_by_side.write(Path(folder), Path(other))
 
 
-def _under(asked: Mapping[str, Any], record: Record, folder: Path) -> Record:
-    """The record as its table wants it, in what role and under which regimes; written again where it said otherwise."""
-    if asked == {key: getattr(record, key) for key in asked}:
-        return record
-    sealed = seal(record.model_copy(update=asked))
-    write_record(folder / store.RECORD, sealed)
-    return sealed
+class _Standing(NamedTuple):
+    """In what role a row stands in its table, and under which regimes: a reference has none to keep to."""
 
+    role: Literal["model", "reference"]
+    regimes: Fairness
 
-def _two_regimes(plan: Plan, one: Fairness, other: Fairness) -> str:
-    name, asked = (
-        f"{plan.train.model} on {plan.train.data}",
-        f"{', '.join(one) or 'none'} and {', '.join(other) or 'none'}",
-    )
-    return f"{name} stands in two tables of different regimes ({asked}): put one of them into a suite of its own"
+    @classmethod
+    def of(cls, plan: Plan, asked: Fairness) -> "_Standing":
+        return cls(plan.run.role, dict(asked) if plan.run.role == "model" else {})
+
+    def given_to(self, record: Record, folder: Path) -> Record:
+        """The record with this standing; written again where it had another."""
+        if self == (record.role, record.regimes):
+            return record
+        sealed = seal(record.model_copy(update=self._asdict()))
+        write_record(folder / store.RECORD, sealed)
+        return sealed
+
+    def against(self, other: "_Standing", plan: Plan) -> str:
+        """Why one training, whose samples have one record, cannot stand in both ways."""
+        if self.role != other.role:
+            told = f"two rows of different roles ({self.role} and {other.role})"
+        else:
+            regimes = " and ".join(", ".join(each.regimes) or "none" for each in (self, other))
+            told = f"two tables of different regimes ({regimes})"
+        return f"{plan.train.model} on {plan.train.data} stands in {told}: put one of them into a suite of its own"
 
 
 def print_progress(line: str) -> None:
@@ -166,16 +177,17 @@ class _Work:
 
     def check(self, tables: Sequence[_Planned]) -> None:
         """Raise now what would be a wrong request later; tell now who will break a table's regime."""
-        asked: dict[Path, Fairness] = {}
+        standings: dict[Path, _Standing] = {}
         for planned in tables:
             name = scoring.extractor_name(planned.data, planned.table.extractor)
             if extractor := scoring.load_extractor(name, zoo=self.zoo):
                 channels, height, width = planned.data.shape
                 extractor.check_shape((channels, height, width))
             for plan in planned.plans:
+                standing = _Standing.of(plan, planned.fairness)
                 for folder in self._folders(plan, planned.data):
-                    if asked.setdefault(folder, planned.fairness) != planned.fairness:
-                        raise InvalidConfig(_two_regimes(plan, asked[folder], planned.fairness))
+                    if standings.setdefault(folder, standing) != standing:
+                        raise InvalidConfig(standings[folder].against(standing, plan))
         for planned in tables:
             if "equal-parameters" in planned.fairness:
                 self._warn_of_sizes(planned)
@@ -239,8 +251,8 @@ class _Work:
         else:
             records = [self._sampled(job, run, config) for config in samplings]
         folders = [self._folder(job, config) for config in samplings]
-        asked = {"role": plan.run.role, "regimes": dict(planned.fairness) if plan.run.role == "model" else {}}
-        return [_under(asked, *row) for row in zip(records, folders, strict=True)]
+        standing = _Standing.of(plan, planned.fairness)
+        return [standing.given_to(*row) for row in zip(records, folders, strict=True)]
 
     def _trained(self, job: Job) -> Run:
         folder = self.out / job.id

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from genzoo.benchmark.columns import COST, Column
 from genzoo.benchmark.labels import plain
 from genzoo.benchmark.readings import Reading, beats
-from genzoo.evaluation.record import Better
+from genzoo.evaluation.parts import Better
 
 NONE = "\N{EN DASH}"
 

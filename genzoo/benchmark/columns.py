@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from genzoo.benchmark.readings import NOTHING, Reading
 from genzoo.evaluation.intervals import NORMAL_95, degrees_of_freedom
-from genzoo.evaluation.record import Better, Metric, Record
+from genzoo.evaluation.parts import Better, Metric
+from genzoo.evaluation.record import Record
 from genzoo.provenance import sampled_on, trained_on
 
 TIMES = "\N{MULTIPLICATION SIGN}"

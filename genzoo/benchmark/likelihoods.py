@@ -8,7 +8,7 @@ from genzoo.benchmark.cells import Cell, leaders, printed
 from genzoo.benchmark.columns import LIKELIHOOD, Column, fixed, kind_mark, thousands
 from genzoo.benchmark.labels import plain
 from genzoo.benchmark.readings import NOTHING, Reading, over_seeds
-from genzoo.evaluation.record import Likelihood
+from genzoo.evaluation.parts import Likelihood
 
 if TYPE_CHECKING:
     from genzoo.benchmark.table import Row

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from genzoo.evaluation.intervals import student
-from genzoo.evaluation.record import Better
+from genzoo.evaluation.parts import Better
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ The conversions go one way where the mathematics does::
 model gets no probability-flow ODE for free. :func:`blurred` fixes one noise level and so makes a Score of a NoisyScore.
 """
 
-from genzoo.capabilities.conditional import Given, check_labels, labelled, takes_labels
+from genzoo.capabilities.conditional import Given, check_labels, known_classes, labelled, takes_labels
 from genzoo.capabilities.conversions import (
     as_denoiser,
     as_energy,
@@ -70,6 +70,7 @@ __all__ = [
     "blurred",
     "check_labels",
     "expand",
+    "known_classes",
     "labelled",
     "offers",
     "require",

@@ -50,6 +50,17 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
         raise ValueError(f"label {high if low >= 0 else low} is out of range: there are classes 0 to {num_classes - 1}")
 
 
+def known_classes(num_classes: int | None, by: str = "conditional=True") -> int:
+    """How many classes the data has, of which a factory is told; ``by`` is what needs them, as a user says it.
+
+    Raises:
+        ValueError: the data has no labels, or not for every row.
+    """
+    if num_classes is None:
+        raise ValueError(f"{by} needs data with classes, and this has none: take data with labels, or leave it out")
+    return num_classes
+
+
 def takes_labels(member: Any) -> bool:
     """Whether it is a function or method with a parameter ``labels``."""
     if not inspect.isroutine(member) and not isinstance(member, functools.partial):

@@ -81,22 +81,15 @@ def sample(
     from genzoo.files import check_writable
 
     check_writable(out.parent)
+    from genzoo.drawing import asked
     from genzoo.run import Run
-    from genzoo.scoring import finish, save_samples
+    from genzoo.scoring import save_samples
     from genzoo.settings import parse_settings
 
     options = parse_settings(settings or ())
-    opened = Run.open(run)
-    samples = opened.draw(
-        num_samples,
-        labels=label,
-        sampler=sampler,
-        options=options,
-        guidance=guidance,
-        classifier=classifier,
-        seed=seed,
-    )
-    save_samples(finish(samples.x, opened.data), out, samples.labels)
+    config = asked("genzoo sample", sampler, options, guidance, classifier, seed, num_samples)
+    drawn = Run.open(run).draw(config, label)
+    save_samples(drawn.finished, out, drawn.samples.labels)
     print(out)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from genzoo.doctor.claims import CLAIMS, PERFECT, Claim, Direction, claim
 from genzoo.evaluation.intervals import NORMAL_95, wilson
 from genzoo.evaluation.pairs import K_STRICT
-from genzoo.evaluation.record import Metric
+from genzoo.evaluation.parts import Metric
 
 NUM_ERRORS = 3.0
 """Of a hundred claims that hold, one in four rounds would seem not to; at two standard errors, five in each."""

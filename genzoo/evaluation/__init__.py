@@ -22,8 +22,9 @@ from genzoo.evaluation.extractors import (
 from genzoo.evaluation.features import Cache, check_images, content_hash, extract, extract_cached
 from genzoo.evaluation.likelihood import likelihoods
 from genzoo.evaluation.metrics import NO_METRICS, feature_metrics, size_warnings
+from genzoo.evaluation.parts import Metric
 from genzoo.evaluation.points import KnownDensity, floors, kl_from, point_metrics
-from genzoo.evaluation.record import Metric, Record, read_record, seal, write_record
+from genzoo.evaluation.record import Record, read_record, seal, write_record
 from genzoo.evaluation.references import gaussian
 from genzoo.evaluation.samples import read_images, read_points
 from genzoo.protocols import Comparison, ImageSet
@@ -68,6 +69,7 @@ def evaluate_images(
     seed: int = 0,
     cache: Cache | None = None,
     strata: Tensor | None = None,
+    real_labels: Tensor | None = None,
     labels: Tensor | None = None,
     metrics: Mapping[str, protocols.Metric] = NO_METRICS,
 ) -> dict[str, Metric]:
@@ -79,6 +81,7 @@ def evaluate_images(
         seed: fixes the subsets, and the halves and blocks of the Fréchet distance's bias and error.
         cache: keeps the features of the real and training images, by their content, from one call to the next.
         strata: the classes of the real images, [n], where those were drawn class by class.
+        real_labels: the classes of the real images, [n], however those were drawn; ``strata`` by default.
         labels: the classes that were asked for, [n], of images from a conditional model.
         metrics: those of plugins, by name.
 
@@ -92,13 +95,14 @@ def evaluate_images(
     for images in (fake, real) if train is None else (fake, real, train):
         extractor.check_shape(check_images(images))
     n, kept = min(len(fake), len(real)), {} if cache is None else cache
+    classes = _cut(strata if real_labels is None else real_labels, n, seed)
     comparison = Comparison(
         generated=_seen(cut(fake, n, seed), extractor, {}, _cut(labels, n, seed)),
-        real=_seen(cut(real, n, seed), extractor, kept, _cut(strata, n, seed)),
+        real=_seen(cut(real, n, seed), extractor, kept, classes),
         train=None if train is None else _seen(train, extractor, kept),
         seed=seed,
     )
-    return feature_metrics(comparison, strata=comparison.real.labels, extra=metrics)
+    return feature_metrics(comparison, strata=_cut(strata, n, seed), extra=metrics)
 
 
 def _cut(labels: Tensor | None, n: int, seed: int) -> Tensor | None:

@@ -154,7 +154,8 @@ def class_distance() -> protocols.Metric:
 
 
 def class_accuracy() -> protocols.Metric:
-    """Share of generated images in which the extractor's classifier sees the class that was asked for.
+    """Share of generated images in which the extractor's classifier sees the class that was asked for; only of a
+    classifier that sees the class of at least half of the real images.
 
     Reference: Classification Accuracy Score for Conditional Generative Models (Ravuri and Vinyals, 2019), for judging
     conditional samples by a classifier; here it is one of real images.

@@ -13,7 +13,7 @@ from genzoo.evaluation.checks import cut
 from genzoo.evaluation.frechet import Jackknife, fd_jackknife
 from genzoo.evaluation.intervals import failed, of_blocks
 from genzoo.evaluation.memorisation import memorisation
-from genzoo.evaluation.record import Metric, measured
+from genzoo.evaluation.parts import Metric, measured
 from genzoo.protocols import ImageSet
 
 

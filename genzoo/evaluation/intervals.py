@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from genzoo.evaluation.frechet import Estimate, Jackknife
-from genzoo.evaluation.record import Better, Metric, measured
+from genzoo.evaluation.parts import Better, Metric, measured
 
 NORMAL_95 = statistics.NormalDist().inv_cdf(0.975)
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)

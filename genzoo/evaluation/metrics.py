@@ -29,10 +29,12 @@ from genzoo.evaluation.frechet import Estimate, fd_debiased_jackknife, fd_jackkn
 from genzoo.evaluation.intervals import around, failed, of_blocks, share
 from genzoo.evaluation.neighbours import neighbour_metrics
 from genzoo.evaluation.pairs import K_STRICT, pair_statistics
-from genzoo.evaluation.record import Metric, measured
+from genzoo.evaluation.parts import Metric, measured
 from genzoo.protocols import Comparison, ImageSet, Measurement
 
 LOW_N = 2000
+MIN_ACCURACY = 0.5
+"""Of a classifier on real images, for its word on generated ones to count."""
 NAMES = (
     "fd", "fd_debiased", "fd_train", "fd_gap", "kid", "precision", "recall", "density", "coverage", "precision_k3",
     "recall_k3", "auth_pct", "copy_rate", "nearest_train_z", "exact_duplicates", "unique", "vendi", "class_distance",
@@ -154,11 +156,27 @@ def _class_distance(fake: Tensor, real: Tensor) -> Metric:
 def _class_accuracy(generated: ImageSet, real: ImageSet) -> Metric:
     how = "share of images in which the extractor sees the class that was asked for; expected: that of the real ones"
     try:
+        expected = _own_accuracy(real)
         inside = in_their_class(generated)
-        expected = None if real.labels is None else in_their_class(real).double().mean().item()
     except InvalidSamples as error:
         return failed("higher", how, str(error))
     return share(inside, how).model_copy(update={"expected": expected})
+
+
+def _own_accuracy(real: ImageSet) -> float:
+    """That of the extractor's classifier on real images; raises :class:`InvalidSamples` unless it knows their classes.
+
+    As many classes may be others': what a classifier of other data says of these is no better than a guess.
+    """
+    if real.labels is None:
+        raise InvalidSamples("the real images have no labels: whether the extractor knows their classes is not known")
+    accuracy = in_their_class(real).double().mean().item()
+    if accuracy < MIN_ACCURACY:
+        raise InvalidSamples(
+            f"the extractor sees the class of {accuracy:.1%} of the real images, less than {MIN_ACCURACY:.0%}: "
+            "its classes are not those of this data"
+        )
+    return accuracy
 
 
 def _floors_of(comparison: Comparison, strata: Tensor | None) -> dict[str, float]:

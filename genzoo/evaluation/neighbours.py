@@ -11,7 +11,7 @@ from torch import Tensor
 from genzoo.evaluation.frechet import Estimate
 from genzoo.evaluation.intervals import around, share
 from genzoo.evaluation.pairs import K_CLOSED, K_STRICT, PairStatistics
-from genzoo.evaluation.record import Metric, measured
+from genzoo.evaluation.parts import Metric, measured
 
 STRICT, CLOSED = f"k = {K_STRICT}, strict <", f"k = {K_CLOSED}, <="
 

@@ -21,7 +21,7 @@ from genzoo.evaluation.checks import check_rows, cut
 from genzoo.evaluation.frechet import Estimate
 from genzoo.evaluation.intervals import NORMAL_95, around, student, wilson
 from genzoo.evaluation.mmd import KernelSums
-from genzoo.evaluation.record import Better, Likelihood, Metric, measured
+from genzoo.evaluation.parts import Better, Likelihood, Metric, measured
 
 NUM_DIRECTIONS = 512
 NUM_FLOOR_DRAWS = 20

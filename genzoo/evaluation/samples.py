@@ -122,7 +122,7 @@ def read_images(path: Path, wanted: Wanted = AS_THEY_ARE) -> SampleSet:
         InvalidSamples: nothing there, unreadable, or what :func:`from_array` and :func:`read_folder` refuse.
     """
     if path.is_dir():
-        return SampleSet(path.name, *read_folder(path, wanted))
+        return SampleSet(path.absolute().name, *read_folder(path, wanted))
     if path.suffix != ".npz":
         raise InvalidSamples(f"{path} is neither an .npz file nor a folder of images")
     arrays = _load(path, IMAGES, "arr_0", optional="arr_1")

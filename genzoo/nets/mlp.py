@@ -17,6 +17,9 @@ Wrap = Callable[[nn.Module], nn.Module]
 Activation = Callable[[], nn.Module]
 """What makes the nonlinearity."""
 
+SHORTEST, LONGEST = 0.05, 10.0
+"""Wavelengths that embed a time in [0, 1]."""
+
 
 def identity(layer: nn.Module) -> nn.Module:
     """The layer as it is."""
@@ -65,6 +68,14 @@ def sinusoids(t: Tensor, width: int, longest: float = 10_000.0) -> Tensor:
     return torch.cat([angles.cos(), angles.sin()], dim=1)
 
 
+def embedded_time(t: Tensor, width: int) -> Tensor:
+    """Sinusoids of t [n] in [0, 1] with wavelengths from 0.05 to 10, [n, width].
+
+    t is a continuum: a wave much shorter than 0.05 would tell a net of neighbouring noise levels as of strangers.
+    """
+    return sinusoids(2 * math.pi / SHORTEST * t, width, longest=LONGEST / SHORTEST)
+
+
 class ResidualMLP(nn.Module):
     """A residual net for points, each block shifted by an embedding of t in [0, 1] and of the class.
 
@@ -87,7 +98,7 @@ class ResidualMLP(nn.Module):
         self.out = nn.Linear(width, outputs * dimension)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
-        shift = self.embed_t(sinusoids(1000 * t, self.width)) + self.embed_class(labels, x)
+        shift = self.embed_t(embedded_time(t, self.width)) + self.embed_class(labels, x)
         h = self.embed_x(x)
         for block in self.blocks:
             h = h + block(h + shift)

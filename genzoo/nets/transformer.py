@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from genzoo.nets.attention import HEAD, SelfAttention
 from genzoo.nets.classes import ClassEmbedding
-from genzoo.nets.mlp import sinusoids
+from genzoo.nets.mlp import embedded_time, sinusoids
 
 
 def grid_positions(rows: int, columns: int, width: int) -> Tensor:
@@ -82,7 +82,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         height, width = x.shape[2:]
-        embedding = F.silu(self.embed_t(sinusoids(1000 * t, self.width)) + self.embed_class(labels, x))
+        embedding = F.silu(self.embed_t(embedded_time(t, self.width)) + self.embed_class(labels, x))
         patches = F.pixel_unshuffle(F.pad(x, (0, -width % self.patch, 0, -height % self.patch)), self.patch)
         h = self.embed_x(patches.flatten(2).transpose(1, 2)) + self.positions
         for block in self.blocks:

@@ -9,8 +9,14 @@ from torch import Tensor, nn
 from genzoo.images import is_image
 from genzoo.nets.attention import SelfAttention
 from genzoo.nets.classes import ClassEmbedding
-from genzoo.nets.mlp import ResidualMLP, sinusoids
+from genzoo.nets.mlp import ResidualMLP, embedded_time
 from genzoo.nets.norm import normalise
+
+
+def zero(layer: nn.Conv2d | nn.Linear) -> None:
+    """A layer that says nothing at first."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
 
 
 class Block(nn.Module):
@@ -21,7 +27,7 @@ class Block(nn.Module):
         self.conv1, self.conv2 = nn.Conv2d(fan_in, fan_out, 3, padding=1), nn.Conv2d(fan_out, fan_out, 3, padding=1)
         self.modulate = nn.Linear(embedding, 2 * fan_out)
         self.skip = nn.Identity() if fan_in == fan_out else nn.Conv2d(fan_in, fan_out, 1)
-        nn.init.zeros_(self.conv2.weight)
+        zero(self.conv2)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         a, b = self.modulate(embedding)[:, :, None, None].chunk(2, dim=1)
@@ -36,7 +42,7 @@ class Middle(nn.Module):
         super().__init__()
         self.before, self.after = Block(channels, channels, embedding), Block(channels, channels, embedding)
         self.attention = SelfAttention(channels)
-        nn.init.zeros_(self.attention.project.weight)
+        zero(self.attention.project)
 
     def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
         h = self.before(h, embedding)
@@ -86,11 +92,11 @@ class UNet(nn.Module):
             Block(a + b, b, embedding) for a, b in zip([backwards[0], *backwards], backwards, strict=False)
         )
         self.head = nn.Conv2d(width, outputs * pixels, 3, padding=1)
-        nn.init.zeros_(self.head.weight)
+        zero(self.head)
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         h, w = x.shape[2:]
-        embedding = F.silu(self.embed_t(sinusoids(1000 * t, self.width)) + self.embed_class(labels, x))
+        embedding = F.silu(self.embed_t(embedded_time(t, self.width)) + self.embed_class(labels, x))
         hidden = self.stem(F.pixel_unshuffle(F.pad(x, (0, -w % self.unit, 0, -h % self.unit)), self.patch))
         skips = []
         for i, block in enumerate(self.down):

@@ -18,7 +18,7 @@ from genzoo.capabilities import supports
 from genzoo.compatibility import needs
 from genzoo.errors import GenZooError
 from genzoo.testing.cases import GREY, POINTS, Check, build, expect, label, shaken
-from genzoo.testing.fitting import Training
+from genzoo.testing.fitting import started
 
 if TYPE_CHECKING:
     from genzoo.zoo import Zoo
@@ -39,7 +39,7 @@ class Pair:
 def trains(pair: Pair) -> None:
     """One step gives finite losses and moves what is trained: some weight, all of them finite."""
     try:
-        training = Training(pair.zoo, pair.partner, pair.model, pair.shape, batch_size=16)
+        training = started(pair.zoo, pair.partner, pair.model, pair.shape, batch_size=16)
     except (GenZooError, ValueError):
         return
     before = {key: value.clone() for key, value in training.tensors().items()}

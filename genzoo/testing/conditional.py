@@ -19,8 +19,9 @@ from genzoo.testing.cases import (
     has_condition,
     label,
     outputs,
+    seed_everything,
 )
-from genzoo.testing.fitting import Training
+from genzoo.testing.fitting import started
 
 if TYPE_CHECKING:
     from genzoo.zoo import Zoo
@@ -92,14 +93,27 @@ def _raises(call: Callable[[], None]) -> bool:
 
 
 def training_teaches_it_labels(case: ModelCase) -> None:
-    """After three steps of its trainer with labels, class 0 and class 1 differ: the trainer passes labels on."""
-    trainer = build(case.zoo, case.name, case.shape, conditional=case.conditional).trainer
-    training = Training(case.zoo, trainer, case.name, case.shape, conditional=case.conditional)
-    for _ in range(STEPS):
-        expect(all(loss.isfinite() for loss in training.step().values()), "a loss with labels is not finite")
+    """Three steps of its trainer, and the same with every label moved on by one, do not leave the same model.
+
+    Nor does class 0 compute what class 1 does: the trainer passes labels on, and the model makes something of them.
+    """
+    (trainer, model), (_, other) = (_trained(case, moved_on) for moved_on in (0, 1))
     with torch.no_grad():
         reason = f"after {STEPS} steps of {trainer} no method returns anything else for another class"
-        _expect_labels_to_matter(training.model.eval(), case.examples(4), reason)
+        _expect_labels_to_matter(model.eval(), case.examples(4), reason)
+    same = all(torch.equal(value, other.state_dict()[name]) for name, value in model.state_dict().items())
+    expect(not same, f"{STEPS} steps of {trainer} leave the same model whatever the labels: pass them on (labelled)")
+
+
+def _trained(case: ModelCase, moved_on: int) -> tuple[str, Any]:
+    """The trainer's name, and the model after a few of its steps with labels moved on; chance is the same for all."""
+    seed_everything(0)
+    trainer = build(case.zoo, case.name, case.shape, conditional=case.conditional).trainer
+    training = started(case.zoo, trainer, case.name, case.shape, conditional=case.conditional)
+    training.batches = training.batches.moved_on(moved_on)
+    for _ in range(STEPS):
+        expect(all(loss.isfinite() for loss in training.step().values()), "a loss with labels is not finite")
+    return trainer, training.model
 
 
 def draws_given_labels(case: ModelCase) -> None:

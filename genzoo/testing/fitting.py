@@ -34,6 +34,15 @@ class Batches:
         self.drawn += 1
         return self._batch(self.drawn - 1)
 
+    def moved_on(self, by: int) -> "Batches":
+        """The same examples, every class the one ``by`` further on."""
+        given = self._batch
+        return Batches(lambda number: _moved_on(given(number), by))
+
+
+def _moved_on(batch: Batch, by: int) -> Batch:
+    return batch if batch.y is None else Batch(batch.x, (batch.y + by) % NUM_CLASSES)
+
 
 def target_batch(number: int, n: int = BATCH_SIZE) -> Batch:
     """Draws from the known target."""
@@ -50,26 +59,14 @@ def noise_batches(shape: tuple[int, ...]) -> Batches:
 class Training:
     """One training in progress, by the contract alone: no clipping and no averaging of weights.
 
-    Data-dependent initialisation gets points from N(0, 1), not from the target, so that it does not do the learning.
+    Data-dependent initialisation gets the ``first`` batch, which should not be what is to be learned.
     """
 
-    def __init__(
-        self,
-        zoo: "Zoo",
-        trainer: str,
-        model: str,
-        shape: tuple[int, ...],
-        *,
-        seed: int = 0,
-        conditional: bool = False,
-        batch_size: int = BATCH_SIZE,
-    ) -> None:
-        self.batches = Batches(partial(target_batch, n=batch_size)) if shape == POINTS else noise_batches(shape)
-        self.model = build(zoo, model, shape, seed, conditional=conditional).train()
-        self.trainer = zoo.trainer(trainer, {}, facts(shape))
-        if hasattr(self.trainer, "initialize"):
-            self.trainer.initialize(self.model, next(noise_batches(shape)))
-        self.optimizers = dict(self.trainer.optimizers(self.model))
+    def __init__(self, model: Any, trainer: Any, batches: Batches, first: Batch) -> None:
+        self.model, self.trainer, self.batches = model.train(), trainer, batches
+        if hasattr(trainer, "initialize"):
+            trainer.initialize(model, first)
+        self.optimizers = dict(trainer.optimizers(model))
 
     def step(self) -> dict[str, Tensor]:
         """One run of the trainer's losses; returns the last loss of each name."""
@@ -112,6 +109,22 @@ class Training:
         return {part: owner for part, owner in owners.items() if owner is not None}
 
 
+def started(
+    zoo: "Zoo",
+    trainer: str,
+    model: str,
+    shape: tuple[int, ...],
+    *,
+    seed: int = 0,
+    conditional: bool = False,
+    batch_size: int = BATCH_SIZE,
+) -> Training:
+    """A training before its first step: points from the known target after points from N(0, 1); images of noise."""
+    batches = Batches(partial(target_batch, n=batch_size)) if shape == POINTS else noise_batches(shape)
+    built = build(zoo, model, shape, seed, conditional=conditional)
+    return Training(built, zoo.trainer(trainer, {}, facts(shape)), batches, next(noise_batches(shape)))
+
+
 def to_safetensors(tensors: dict[str, Tensor]) -> bytes:
     """The bytes of a safetensors file; whatever is no tensor is refused."""
     for name, value in tensors.items():
@@ -126,7 +139,7 @@ def fitted(zoo: "Zoo", trainer: str, model: str) -> Any:
     Learning rates decay to zero as a cosine, as the host's do.
     """
     torch.manual_seed(0)
-    training = Training(zoo, trainer, model, POINTS)
+    training = started(zoo, trainer, model, POINTS)
     decays = [CosineAnnealingLR(optimizer, STEPS) for optimizer in training.optimizers.values()]
     for _ in range(STEPS):
         training.step()

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from genzoo.capabilities import Decoder, Density, Encoder, ImportanceWeighted, LowerBound, supports
 from genzoo.images import to_unit
+from genzoo.protocols import Batch
 from genzoo.testing.cases import POINTS, ModelCase, build, expect, expect_close, normal_log_prob, shake
-from genzoo.testing.fitting import TARGET, fitted
+from genzoo.testing.fitting import TARGET, Batches, Training, fitted
 
 
 def _fitted(case: ModelCase) -> Any:
@@ -53,12 +54,23 @@ def importance_weights_are_consistent(case: ModelCase) -> None:
 
 
 def importance_weights_sum_to_one(case: ModelCase) -> None:
-    """The mean of 2,000 weights of each of the 81 images of 2x2 pixels and 3 levels: their sum is 1 within 0.05."""
+    """The mean of 2,000 weights of each of the 81 images of 2x2 pixels and 3 levels: their sum is 1 within 0.05.
+
+    After 50 steps of its trainer on all of them and as many of one grey: weights of a posterior that knows nothing of
+    the model vary too much for any number of draws.
+    """
+    if build(case.zoo, case.name, case.shape).bounds != "mass":
+        return
+    every, facts = _every_small_image(), {"levels": 3, "num_classes": None}
     torch.manual_seed(0)
-    model = shake(case.zoo.model(case.name, (1, 2, 2), {}, {"levels": 3, "num_classes": None}))
-    if model.bounds == "mass":
-        total = model.log_weights(_every_small_image(), 2000).double().exp().mean(0).sum().item()
-        expect(abs(total - 1) <= 0.05, f"the mean weights of all images sum to {total:.4f}")
+    model = case.zoo.model(case.name, (1, 2, 2), {}, facts)
+    seen = Batch(torch.cat([every, every[::40].repeat(27, 1, 1, 1)]))
+    training = Training(model, case.zoo.trainer(model.trainer, {}, facts), Batches(lambda number: seen), Batch(every))
+    for _ in range(50):
+        training.step()
+    with torch.no_grad():
+        total = model.eval().log_weights(every, 2000).double().exp().mean(0).sum().item()
+    expect(abs(total - 1) <= 0.05, f"the mean weights of all images sum to {total:.4f}")
 
 
 def importance_weights_integrate_to_one(case: ModelCase) -> None:

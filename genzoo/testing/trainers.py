@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from genzoo.testing.cases import GREY, POINTS, Check, accepted, build, expect, find_model
-from genzoo.testing.fitting import TARGET, Training, fitted
+from genzoo.testing.fitting import TARGET, Training, fitted, started
 
 if TYPE_CHECKING:
     from genzoo.zoo import Zoo
@@ -31,7 +31,7 @@ class TrainerCase:
 
     def start(self, shape: tuple[int, ...] | None = None, *, seed: int = 0) -> Training:
         """A training before its first step."""
-        return Training(self.zoo, self.name, self.model, shape or self.shape, seed=seed)
+        return started(self.zoo, self.name, self.model, shape or self.shape, seed=seed)
 
 
 def yields_finite_losses_of_its_optimizers(case: TrainerCase) -> None:

@@ -130,14 +130,3 @@ class PatchModel(AutoregressiveModel):
         """See :class:`Autoregressive`."""
         draw = self.raster.follow(F.pixel_unshuffle(x, self.patch), position, memory, Aside(labels))
         return lambda generator, temperature: F.pixel_shuffle(draw(generator, temperature), self.patch)
-
-
-def classes(conditional: bool, num_classes: int | None) -> int | None:
-    """The number of classes that a model is told of.
-
-    Raises:
-        ValueError: it is to be conditional, and the data have none.
-    """
-    if conditional and num_classes is None:
-        raise ValueError("conditional=True needs classes, and these data have none: leave it out")
-    return num_classes if conditional else None

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Generator, Tensor, nn
 
-from genzoo_autoregressive.model import Aside, AutoregressiveModel, Draw, Dropout, Levels, Raster, classes
+from genzoo.capabilities import known_classes
+from genzoo_autoregressive.model import Aside, AutoregressiveModel, Draw, Dropout, Levels, Raster
 from genzoo_autoregressive.pixelcnn import Convolutions, Setting
 from genzoo_autoregressive.positions import Positions, refuse_points, seen, squares
 from genzoo_autoregressive.walks import Memory
@@ -162,7 +163,8 @@ def multiscale_pixelcnn(
     refuse_points(shape)
     factors = usual_factors(shape) if factors is None else factors
     refuse_remainders(shape, factors)
-    channels, known = shape[0], classes(conditional, num_classes)
+    channels = shape[0]
+    known = known_classes(num_classes) if conditional else None
     setting = Setting(width, dropout, known)
 
     def raster(at: Positions, context: int) -> Raster:

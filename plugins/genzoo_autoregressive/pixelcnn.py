@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from genzoo.capabilities import known_classes
 from genzoo.nets import ClassEmbedding
-from genzoo_autoregressive.model import Aside, Dropout, Levels, PatchModel, Raster, Trunk, classes
+from genzoo_autoregressive.model import Aside, Dropout, Levels, PatchModel, Raster, Trunk
 from genzoo_autoregressive.positions import Before, Positions, squares, usual_patch
 from genzoo_autoregressive.walks import Enlarge, Memory, Shifted, Step, Walk, Whole
 
@@ -190,6 +191,7 @@ def pixelcnn(
         ValueError: points; an image that the squares do not divide; classes asked for where there are none.
     """
     patch = patch or usual_patch(shape, 4)
-    at, known = squares(shape, patch), classes(conditional, num_classes)
+    at = squares(shape, patch)
+    known = known_classes(num_classes) if conditional else None
     trunk = Convolutions(at, Setting(width, dropout, known), blocks)
     return PatchModel(shape, patch, Raster(at, trunk, levels, components, hidden), known)

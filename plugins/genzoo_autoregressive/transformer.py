@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from genzoo.capabilities import known_classes
 from genzoo.nets import ClassEmbedding
-from genzoo_autoregressive.model import Aside, Dropout, Levels, PatchModel, Raster, Trunk, classes
+from genzoo_autoregressive.model import Aside, Dropout, Levels, PatchModel, Raster, Trunk
 from genzoo_autoregressive.positions import Before, Positions, squares, usual_patch
 from genzoo_autoregressive.walks import Memory, Shifted, Step
 
@@ -157,6 +158,7 @@ def pixel_transformer(
     if width % heads:
         raise ValueError(f"heads={heads} does not divide width={width}: take a divisor of it")
     patch = patch or usual_patch(shape, 4)
-    at, known = squares(shape, patch), classes(conditional, num_classes)
+    at = squares(shape, patch)
+    known = known_classes(num_classes) if conditional else None
     trunk = Transformer(at, Setting(width, heads, dropout, known), depth)
     return PatchModel(shape, patch, Raster(at, trunk, levels, components, hidden), known)

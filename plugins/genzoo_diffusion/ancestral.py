@@ -16,9 +16,18 @@ Told = Callable[[Tensor, Tensor], Tensor]
 """What a scheduler is given, of x_t and t: the noise, and beside it what else it wants."""
 
 
+LARGEST_BETA = 0.9999
+"""Of a respaced process."""
+
+
 def normal(model: Any, n: int, generator: Generator) -> Tensor:
     """N(0, I), [n, *shape]."""
     return torch.randn((n, *model.shape), generator=generator, device=generator.device)
+
+
+def in_range(x: Tensor) -> Tensor:
+    """Images [n, c, h, w] clipped to [-1, 1], where the data are; points [n, d] as they are."""
+    return x.clamp(-1, 1) if is_image(tuple(x.shape[1:])) else x
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,8 @@ class Respaced:
     """The noise process restricted to ``num_steps`` of its T timesteps, evenly spaced, the noisiest among them.
 
     beta'_i = 1 - abar_{tau_i} / abar_{tau_{i-1}}: a process of its own, on which diffusers' schedulers take every step,
-    so that any number of steps is exact (on the whole process their stride is T // num_steps, rounded down).
+    so that any number of steps is exact (on the whole process their stride is T // num_steps, rounded down). It is
+    0.9999 at most: in their float32 a single step from the noisiest level would leave no signal to divide by.
 
     Reference: Improved Denoising Diffusion Probabilistic Models (Nichol and Dhariwal, 2021), section 4.
     """
@@ -42,10 +52,15 @@ class Respaced:
         timesteps = (torch.arange(1, n + 1) * len(abar) / n).round().long() - 1
         return cls(timesteps, abar[timesteps])
 
+    @property
+    def betas(self) -> Tensor:
+        """beta', [num_steps] float64."""
+        before = torch.cat([torch.ones(1, dtype=torch.float64), self.abar[:-1]])
+        return (1 - self.abar / before).clamp(max=LARGEST_BETA)
+
     def config(self, clip: bool) -> dict[str, Any]:
         """What diffusers' schedulers are made with."""
-        before = torch.cat([torch.ones(1, dtype=torch.float64), self.abar[:-1]])
-        betas = (1 - self.abar / before).float().numpy()
+        betas = self.betas.float().numpy()
         return {"trained_betas": betas, "num_train_timesteps": len(betas), "clip_sample": clip}
 
     def states(self, scheduler: Any, told: Told, x: Tensor, generator: Generator, **eta: float) -> Iterator[Tensor]:
@@ -122,7 +137,9 @@ class DDIMSampler:
 
     def expected_std(self, model: Any, std: float) -> float:
         """Of what N(mean, std^2) becomes at eta = 0: each step multiplies the state by a number."""
-        abar, v, scale = [1.0, *Respaced.of(model, self.num_steps).abar.tolist()], std**2, 1.0
-        for b, a in reversed(list(itertools.pairwise(abar))):
-            scale *= (b**0.5 * a**0.5 * v + (1 - b) ** 0.5 * (1 - a) ** 0.5) / (a * v + 1 - a)
+        process, scale = Respaced.of(model, self.num_steps), 1.0
+        walked = [1.0, *torch.cumprod(1 - process.betas, 0).tolist()]
+        for told, (b, a) in reversed(list(zip(process.abar.tolist(), itertools.pairwise(walked), strict=True))):
+            noise = (1 - told) ** 0.5 / (told * std**2 + 1 - told)
+            scale *= (b / a) ** 0.5 * (1 - (1 - a) ** 0.5 * noise) + (1 - b) ** 0.5 * noise
         return scale

@@ -56,6 +56,7 @@ class PaperUNet(nn.Module):
             flip_sin_to_cos=False,
             freq_shift=1,
             norm_eps=1e-6,
+            attention_head_dim=None,  # one head, as wide as the net
             **config,
         )
 
@@ -104,21 +105,12 @@ def build(
     """``net(x, t, labels)`` -> [n, outputs * channels, ...].
 
     Raises:
-        ValueError: a net of images for points, or patches for a net that has none.
+        ValueError: a net of images or patches for points, or patches for a net that has none.
     """
     if not is_image(shape) and name != "unet":
         raise ValueError(f"backbone={name!r} is a net of images; points have a residual MLP: leave backbone as it is")
+    if not is_image(shape) and patch is not None:
+        raise ValueError(f"patch={patch}: points have no pixels to see as one; leave patch out")
     if patch is not None and name.startswith("ddpm"):
         raise ValueError(f"patch={patch}: backbone {name!r} sees single pixels; leave patch out or use 'unet'")
     return IMAGE_NETS[name](shape, width=width, patch=patch, outputs=outputs, num_classes=num_classes)
-
-
-def classes_told(num_classes: int | None, conditional: bool) -> int | None:
-    """How many classes the net is told of, None if it is unconditional.
-
-    Raises:
-        ValueError: a conditional model of data without classes.
-    """
-    if conditional and num_classes is None:
-        raise ValueError("conditional=True needs data with classes; choose data that have labels or conditional=False")
-    return num_classes if conditional else None

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genzoo.capabilities import NoisyClassifier, expand
+from genzoo.capabilities import NoisyClassifier, expand, known_classes
 from genzoo.images import is_image
 from genzoo.nets import encoder
 from genzoo.protocols import Batch
@@ -49,12 +49,10 @@ class Classifier(nn.Module, NoisyClassifier):
         sigma_max: PositiveFloat = 80.0,
         num_classes: int | None = None,
     ) -> None:
-        if num_classes is None:
-            raise ValueError("a classifier needs data with classes; choose data that have labels")
         super().__init__()
-        self.shape, self.num_classes = shape, num_classes
+        self.shape, self.num_classes = shape, known_classes(num_classes, by="a classifier")
         self.sigma_min, self.sigma_max = noise_range(sigma_min, sigma_max)
-        self.net = encoder((shape[0] + 1, *shape[1:]), num_classes, width if is_image(shape) else 2 * width)
+        self.net = encoder((shape[0] + 1, *shape[1:]), self.num_classes, width if is_image(shape) else 2 * width)
 
     def log_class_probs(self, x: Tensor, sigma: Tensor) -> Tensor:
         """log p(y | x; sigma), [n, num_classes] float32; sigma [] or [n]."""

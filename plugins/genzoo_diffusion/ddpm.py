@@ -7,9 +7,9 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from genzoo.capabilities import Conditional, Given, LearnedVariance, LowerBound, NoisePredictor, expand
+from genzoo.capabilities import Conditional, Given, LearnedVariance, LowerBound, NoisePredictor, expand, known_classes
 from genzoo.images import is_image
-from genzoo_diffusion.backbones import Backbone, build, classes_told
+from genzoo_diffusion.backbones import Backbone, build
 from genzoo_diffusion.schedules import BETAS, signal_and_noise
 from genzoo_diffusion.variational import Steps
 
@@ -152,9 +152,9 @@ def ddpm(
         conditional: Whether the net is told of the classes.
 
     Raises:
-        ValueError: a net of images for points; a conditional model of data without classes.
+        ValueError: a net of images or patches for points; a conditional model of data without classes.
     """
-    classes = classes_told(num_classes, conditional)
+    classes = known_classes(num_classes) if conditional else None
     outputs = 2 if learned_variance else 1
     net = build(backbone, shape, width=width, patch=patch, outputs=outputs, num_classes=classes)
     betas = BETAS[schedule](timesteps)

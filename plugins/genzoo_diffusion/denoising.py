@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
@@ -45,7 +46,7 @@ class Noised:
         """With fresh noise."""
         return cls(steps, x, t, torch.randn_like(x))
 
-    @property
+    @cached_property
     def x_t(self) -> Tensor:
         """sqrt(abar_t) x + sqrt(1 - abar_t) eps."""
         signal, noise = (expand(scale, self.x) for scale in self.steps.signal_and_noise(self.t))
@@ -79,6 +80,9 @@ class Denoising:
         weighting: Whose squared error the simple loss is: by default of what the model's net says.
         label_dropout: Share of the labels that a conditional model is not told.
         levels: Grey levels of images.
+
+    Raises:
+        ValueError: a weighting of the bound.
     """
 
     lr: PositiveFloat = 2e-3
@@ -87,6 +91,13 @@ class Denoising:
     label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
     levels: PositiveInt | None = None
     low_precision: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.objective == "bound" and self.weighting is not None:
+            raise ValueError(
+                f"weighting={self.weighting!r} has no effect on objective='bound', which has weights of its own: "
+                "leave it out, or take 'simple' or 'hybrid'"
+            )
 
     @property
     def needs(self) -> tuple[type, ...]:

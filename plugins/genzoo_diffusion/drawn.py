@@ -21,5 +21,9 @@ def normal_quantile(u: Tensor) -> Tensor:
 
 
 def adam(model: nn.Module, lr: float) -> dict[str, Optimizer]:
-    """One Adam for the whole model."""
-    return {"model": Adam(model.parameters(), lr=lr, fused=True)}
+    """One Adam for the whole model.
+
+    beta2 = 0.99: the squares of the gradients fall fast after a start from nothing, and a memory of 1,000 steps would
+    keep the first of them for much of a short training.
+    """
+    return {"model": Adam(model.parameters(), lr=lr, betas=(0.9, 0.99), fused=True)}

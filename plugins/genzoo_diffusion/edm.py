@@ -7,9 +7,9 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from genzoo.capabilities import Conditional, Denoiser, Given, NoisyScore, expand
+from genzoo.capabilities import Conditional, Denoiser, Given, NoisyScore, expand, known_classes
 from genzoo.images import is_image
-from genzoo_diffusion.backbones import Backbone, build, classes_told
+from genzoo_diffusion.backbones import Backbone, build
 from genzoo_diffusion.schedules import noise_range
 
 
@@ -63,9 +63,16 @@ class Preconditioned(nn.Module, Denoiser, NoisyScore, Conditional):
         return x.float(), scale, torch.sqrt(scale**2 + self.sigma_data**2)
 
     def _net(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
+        return self.net(x, self._time(sigma.to(x.device).float()).expand(len(x)), labels).float()
+
+    def _time(self, sigma: Tensor) -> Tensor:
         low, high = math.log(self.sigma_min), math.log(self.sigma_max)
-        t = (sigma.to(x.device).float().log() - low) / (high - low)
-        return self.net(x, t.expand(len(x)), labels).float()
+        return (sigma.log() - low) / (high - low)
+
+
+def size_of(shape: tuple[int, ...]) -> float:
+    """The standard deviation that data of a shape are taken to have: 0.5 of images, 1 of points."""
+    return 0.5 if is_image(shape) else 1.0
 
 
 def edm(
@@ -97,10 +104,11 @@ def edm(
         conditional: Whether the net is told of the classes.
 
     Raises:
-        ValueError: no range of noise; a net of images for points; a conditional model of data without classes.
+        ValueError: no range of noise; a net of images or patches for points; a conditional model of data without
+            classes.
     """
-    size, low, high = (0.5, 0.002, 80.0) if is_image(shape) else (1.0, 0.01, 20.0)
+    low, high = (0.002, 80.0) if is_image(shape) else (0.01, 20.0)
     sigmas = noise_range(sigma_min or low, sigma_max or high)
-    classes = classes_told(num_classes, conditional)
+    classes = known_classes(num_classes) if conditional else None
     net = build(backbone, shape, width=width, patch=patch, num_classes=classes)
-    return Preconditioned(shape, net, sigma_data or size, sigmas, classes)
+    return Preconditioned(shape, net, sigma_data or size_of(shape), sigmas, classes)

@@ -2,59 +2,53 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, PositiveInt
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from genzoo.capabilities import Conditional, Denoiser, Given, NoisyScore, Velocity, expand
-from genzoo_diffusion.backbones import Backbone, build, classes_told
+from genzoo.capabilities import Velocity, expand, known_classes
+from genzoo_diffusion.backbones import Backbone, build
+from genzoo_diffusion.edm import Preconditioned, size_of
 
 
-class FlowMatching(nn.Module, Velocity, Denoiser, NoisyScore, Conditional):
+class FlowMatching(Preconditioned, Velocity):
     """v(x_t, t) = E[x_1 - x_0 | x_t] of x_t = (1 - t) x_0 + t x_1, from noise x_0 to data x_1.
 
-    x_t / t is the data plus sigma = (1 - t) / t times noise, so the net denoises too::
+    The net F sees and says numbers of unit size. For data of mean 0 and standard deviation s, x_t has the size r, and v
+    is the best linear guess plus what F says of the rest::
 
-        D = x_t + (1 - t) v     score = -(x_t - t v) / sigma
+        r^2 = t^2 s^2 + (1 - t)^2     v = (t s^2 - (1 - t)) / r^2 x_t + s / r F(x_t / r, t)
+
+    x_t / t is the data plus sigma = (1 - t) / t times noise, so the net denoises too; D = x_t + (1 - t) v is the
+    preconditioned denoiser of EDM with the same F, whose time is t = 1 / (1 + sigma).
 
     References: Flow Matching for Generative Modeling (Lipman et al., 2023); Flow Straight and Fast: Learning to
-    Generate and Transfer Data with Rectified Flow (Liu et al., 2023).
+    Generate and Transfer Data with Rectified Flow (Liu et al., 2023); Elucidating the Design Space of Diffusion-Based
+    Generative Models (Karras et al., 2022), appendix B.6, for the sizes.
     """
 
     trainer: ClassVar[str] = "flow-matching"
     sampler: ClassVar[str] = "flow"
-    sigma_min: float = 0.002
-    sigma_max: float = 80.0
 
-    def __init__(self, shape: tuple[int, ...], net: nn.Module, num_classes: int | None) -> None:
-        super().__init__()
-        self.shape, self.net = shape, net
-        if num_classes is not None:
-            self.num_classes = num_classes
-
-    def given(self, labels: Tensor) -> Given:
-        """The model of p(x | label), one label a row."""
-        return Given(self, labels)
+    def __init__(self, shape: tuple[int, ...], net: nn.Module, sigma_data: float, num_classes: int | None) -> None:
+        super().__init__(shape, net, sigma_data, (0.002, 80.0), num_classes)
 
     def velocity(self, x_t: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         """v(x_t, t), [n, *shape] float32; t [] or [n] in [0, 1]."""
-        return self.net(x_t.float(), t.to(x_t.device).float().expand(len(x_t)), labels).float()
+        x_t, s, t = x_t.float(), self.sigma_data, t.to(x_t.device).float()
+        time = expand(t, x_t)
+        size = torch.sqrt(time**2 * s**2 + (1 - time) ** 2)
+        output = self.net(x_t / size, t.expand(len(x_t)), labels).float()
+        return (time * s**2 - (1 - time)) / size**2 * x_t + s / size * output
 
-    def denoise(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """x_t + (1 - t) v(x_t, t) with x_t = t x and t = 1 / (1 + sigma), [n, *shape] float32."""
-        t = 1 / (1 + sigma.to(x.device).float())
-        x_t = expand(t, x.float()) * x
-        return x_t + expand(1 - t, x_t) * self.velocity(x_t, t, labels)
-
-    def noisy_score(self, x: Tensor, sigma: Tensor, labels: Tensor | None = None) -> Tensor:
-        """(D - x) / sigma^2 = t (v - x) / sigma, [n, *shape] float32."""
-        t = 1 / (1 + sigma.to(x.device).float())
-        scale = expand(t, x.float())
-        return scale * (self.velocity(scale * x, t, labels) - x) / expand(sigma.to(x.device), x.float())
+    def _time(self, sigma: Tensor) -> Tensor:
+        return 1 / (1 + sigma)
 
 
 def flow_matching(
     shape: tuple[int, ...],
     *,
+    sigma_data: PositiveFloat | None = None,
     backbone: Backbone = "unet",
     width: Annotated[int, Field(ge=8, multiple_of=8)] | None = None,
     patch: PositiveInt | None = None,
@@ -68,6 +62,7 @@ def flow_matching(
 
     Args:
         shape: Of one example.
+        sigma_data: Size of the data: 0.5 for images, 1 for points by default.
         backbone: The net of images: this zoo's ``unet`` or ``transformer``, the papers' ``ddpm`` or ``ddpm++``. Points
             have a residual MLP.
         width: Hidden units (points), channels of the first stage (UNet), or width of a token (transformer).
@@ -76,7 +71,8 @@ def flow_matching(
         conditional: Whether the net is told of the classes.
 
     Raises:
-        ValueError: a net of images for points; a conditional model of data without classes.
+        ValueError: a net of images or patches for points; a conditional model of data without classes.
     """
-    classes = classes_told(num_classes, conditional)
-    return FlowMatching(shape, build(backbone, shape, width=width, patch=patch, num_classes=classes), classes)
+    classes = known_classes(num_classes) if conditional else None
+    net = build(backbone, shape, width=width, patch=patch, num_classes=classes)
+    return FlowMatching(shape, net, sigma_data or size_of(shape), classes)

@@ -1,11 +1,13 @@
 """Samplers over falling noise levels, for anything that denoises.
 
-The state is the data plus sigma times noise; all start from N(0, sigma^2 I) at the noisiest level, 80 at most.
+The state is the data plus sigma times noise; all start at the noisiest level, 80 at most. Of images the denoised data D
+are clipped to [-1, 1] at every step. That does no harm: the true D is a mean of pictures and lies in that range, so
+what is clipped only comes nearer to it.
 """
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -13,11 +15,43 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Generator, Tensor
 
-from genzoo.capabilities import Denoiser, NoisyScore, as_denoiser, as_noisy_score
-from genzoo_diffusion.ancestral import normal
+from genzoo.capabilities import Denoiser, as_denoiser
+from genzoo_diffusion.ancestral import in_range, normal
 
 MOST = 80.0
 """Beyond it the data are lost in the noise: the cosine schedule would go on to 20,000."""
+
+Clean = Callable[[Any, float], Any]
+"""D(x; sigma); of numbers too, where all is linear."""
+
+
+def clean_of(model: Any) -> Clean:
+    """D(x; sigma) [n, *shape], of images clipped to [-1, 1]."""
+    denoiser = as_denoiser(model)
+    return lambda x, sigma: in_range(denoiser.denoise(x, torch.tensor(sigma, device=x.device)))
+
+
+def clean_of_normal(std: float) -> Clean:
+    """D(x; sigma) of N(0, std^2)."""
+    return lambda x, sigma: x * std**2 / (std**2 + sigma**2)
+
+
+def begin(clean: Clean, z: Any, sigma: float) -> tuple[Any, Any]:
+    """The state at the noisiest level and its denoised data, one call for both::
+
+        x = D + sigma z     D = D(sigma z; sigma)     z ~ N(0, I)
+
+    That is DDIM's step from infinite noise, where D is the mean of the data. Samples of a state without the mean would
+    lack std / sigma of it, as the way to the data shrinks every offset by that much. If the data are N(m, v), then
+    D = (1 - k) m + k sigma z with k = v / (v + sigma^2), and so::
+
+        x = (1 - k) m + (1 + k) sigma z     where m + sigma z / sqrt(1 - k) is right
+        D(x; sigma) = D + k D               where the first step takes D
+
+    Both errors are of the order of k, the square of std / sigma.
+    """
+    found = clean(sigma * z, sigma)
+    return found + sigma * z, found
 
 
 def karras_sigmas(sigma_min: float, sigma_max: float, num_steps: int, rho: float = 7.0) -> Tensor:
@@ -30,14 +64,15 @@ def karras_sigmas(sigma_min: float, sigma_max: float, num_steps: int, rho: float
     return (high + ramp * (low - high)) ** rho
 
 
-def levels_of(noisy: NoisyScore | Denoiser, num_steps: int) -> Tensor:
-    """``num_steps`` noise levels of the model, [num_steps] float64; the noisiest alone if it is one."""
-    return karras_sigmas(noisy.sigma_min, min(noisy.sigma_max, MOST), num_steps)
+def levels_of(model: Any, num_steps: int) -> list[float]:
+    """``num_steps`` noise levels of the model; the noisiest alone if it is one."""
+    denoiser = as_denoiser(model)
+    return karras_sigmas(denoiser.sigma_min, min(denoiser.sigma_max, MOST), num_steps).tolist()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProbabilityFlow:
-    """The probability-flow ODE dx / dsigma = -sigma grad log p(x; sigma), by Heun's method.
+    """The probability-flow ODE dx / dsigma = (x - D(x; sigma)) / sigma, by Heun's method.
 
     From the smallest sigma one last step goes to zero, which is to denoise.
 
@@ -49,30 +84,27 @@ class ProbabilityFlow:
     """
 
     num_steps: PositiveInt = 18
-    needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
+    needs: ClassVar[tuple[type, ...]] = (Denoiser,)
     low_precision: ClassVar[bool] = True
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
         """The state at each noise level, then the clean sample."""
-        noisy = as_noisy_score(model)
-        sigmas = levels_of(noisy, self.num_steps).float().to(generator.device)
-        x = sigmas[0] * normal(model, n, generator)
-        for sigma, lower in itertools.pairwise(sigmas):
-            slope = -sigma * noisy.noisy_score(x, sigma)
-            euler = x + (lower - sigma) * slope
-            x = x + (lower - sigma) * 0.5 * (slope - lower * noisy.noisy_score(euler, lower))
-            yield x
-        yield x + sigmas[-1] ** 2 * noisy.noisy_score(x, sigmas[-1])
+        yield from self._walk(clean_of(model), normal(model, n, generator), levels_of(model, self.num_steps))
 
     def expected_std(self, model: Any, std: float) -> float:
-        """Of what N(mean, std^2) becomes, whose score is linear: each step multiplies the state by a number."""
-        v, sigmas = std**2, levels_of(as_noisy_score(model), self.num_steps).tolist()
-        scale = sigmas[0]
+        """Of what N(mean, std^2) becomes: D is a multiple of the state, and so is every state of z."""
+        *_, scale = self._walk(clean_of_normal(std), 1.0, levels_of(model, self.num_steps))
+        return scale
+
+    def _walk(self, clean: Clean, z: Any, sigmas: list[float]) -> Iterator[Any]:
+        x, found = begin(clean, z, sigmas[0])
         for sigma, lower in itertools.pairwise(sigmas):
-            slope = sigma / (v + sigma**2)
-            euler = 1 + (lower - sigma) * slope
-            scale *= 1 + (lower - sigma) * 0.5 * (slope + euler * lower / (v + lower**2))
-        return scale * v / (v + sigmas[-1] ** 2)
+            slope = (x - found) / sigma
+            euler = x + (lower - sigma) * slope
+            x = x + (lower - sigma) / 2 * (slope + (euler - clean(euler, lower)) / lower)
+            yield x
+            found = clean(x, lower)
+        yield found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,39 +128,30 @@ class DPMSolver:
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
         """The state at each noise level, then the clean sample."""
-        denoiser = as_denoiser(model)
-        sigmas = levels_of(denoiser, self.num_steps).tolist()
-        x, before = sigmas[0] * normal(model, n, generator), None
-        for sigma, ratio, extend in _multistep(sigmas):
-            clean = denoiser.denoise(x, torch.tensor(sigma, device=x.device))
-            ahead = clean if before is None else torch.lerp(before, clean, 1 + extend)
-            x, before = ahead + ratio * (x - ahead), clean
-            yield x
+        yield from self._walk(clean_of(model), normal(model, n, generator), levels_of(model, self.num_steps))
 
     def expected_std(self, model: Any, std: float) -> float:
-        """Of what N(mean, std^2) becomes: D is a multiple of the state, and so is every state of the first."""
-        sigmas = levels_of(as_denoiser(model), self.num_steps).tolist()
-        x, before = sigmas[0], None
-        for sigma, ratio, extend in _multistep(sigmas):
-            clean = x * std**2 / (std**2 + sigma**2)
-            ahead = clean if before is None else clean + extend * (clean - before)
-            x, before = ahead + ratio * (x - ahead), clean
-        return x
+        """Of what N(mean, std^2) becomes: D is a multiple of the state, and so is every state of z."""
+        *_, scale = self._walk(clean_of_normal(std), 1.0, levels_of(model, self.num_steps))
+        return scale
 
-
-def _multistep(sigmas: list[float]) -> Iterator[tuple[float, float, float]]:
-    """Of every step its sigma, sigma' / sigma, and by how much D is extended: h / 2 h_before, 0 where it cannot be."""
-    ends = [*sigmas[1:], 0.0]
-    for i, (sigma, lower) in enumerate(zip(sigmas, ends, strict=True)):
-        inner = 0 < i < len(sigmas) - 1
-        yield sigma, lower / sigma, 0.5 * math.log(sigma / lower) / math.log(sigmas[i - 1] / sigma) if inner else 0.0
+    def _walk(self, clean: Clean, z: Any, sigmas: list[float]) -> Iterator[Any]:
+        x, found = begin(clean, z, sigmas[0])
+        before, h_before = found, math.inf
+        for sigma, lower in itertools.pairwise(sigmas):
+            h = math.log(sigma / lower)
+            ahead = found + h / (2 * h_before) * (found - before)
+            x = ahead + lower / sigma * (x - ahead)
+            yield x
+            before, found, h_before = found, clean(x, lower), h
+        yield found
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReverseSDE:
     """The reverse of dx = noise of variance d sigma^2, from one noise level to the next:
 
-    x' = x + (sigma^2 - sigma'^2) grad log p(x; sigma) + sqrt((sigma^2 - sigma'^2) sigma' / sigma) N(0, I).
+    x' = D + (sigma' / sigma)^2 (x - D) + sqrt((sigma^2 - sigma'^2) sigma' / sigma) N(0, I)     D = D(x; sigma).
 
     The variance is the geometric mean of the two that bound the true one (beta for data of infinite spread, beta-tilde
     for a single point): on a Gaussian, 100 steps are then 0.5 % off where either alone is 6 %.
@@ -141,25 +164,29 @@ class ReverseSDE:
     """
 
     num_steps: Annotated[int, Field(ge=2)] = 100
-    needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
+    needs: ClassVar[tuple[type, ...]] = (Denoiser,)
     low_precision: ClassVar[bool] = True
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
         """The state at each noise level, then the clean sample."""
-        noisy = as_noisy_score(model)
-        sigmas = levels_of(noisy, self.num_steps).float().to(generator.device)
-        x = sigmas[0] * normal(model, n, generator)
+        sigmas, clean = levels_of(model, self.num_steps), clean_of(model)
+        x, found = begin(clean, normal(model, n, generator), sigmas[0])
         for sigma, lower in itertools.pairwise(sigmas):
-            drop = sigma**2 - lower**2
-            x = x + drop * noisy.noisy_score(x, sigma) + (drop * lower / sigma).sqrt() * normal(model, n, generator)
+            x = found + (lower / sigma) ** 2 * (x - found) + fresh_std(sigma, lower) * normal(model, n, generator)
             yield x
-        yield x + sigmas[-1] ** 2 * noisy.noisy_score(x, sigmas[-1])
+            found = clean(x, lower)
+        yield found
 
     def expected_std(self, model: Any, std: float) -> float:
         """Of what N(mean, std^2) becomes: each transition is a linear map plus Gaussian noise."""
-        v, sigmas = std**2, levels_of(as_noisy_score(model), self.num_steps).tolist()
-        variance = sigmas[0] ** 2
+        sigmas, clean = levels_of(model, self.num_steps), clean_of_normal(std)
+        x, found = begin(clean, 1.0, sigmas[0])
         for sigma, lower in itertools.pairwise(sigmas):
-            drop = sigma**2 - lower**2
-            variance = variance * (1 - drop / (v + sigma**2)) ** 2 + drop * lower / sigma
-        return variance**0.5 * v / (v + sigmas[-1] ** 2)
+            x = math.hypot(found + (lower / sigma) ** 2 * (x - found), fresh_std(sigma, lower))
+            found = clean(x, lower)
+        return found
+
+
+def fresh_std(sigma: float, lower: float) -> float:
+    """The noise that a step of the reverse process adds."""
+    return math.sqrt((sigma**2 - lower**2) * lower / sigma)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genzoo.capabilities import Conditional, Velocity, expand, labelled, supports
+from genzoo.coupling import optimal_transport
 from genzoo.protocols import Batch
-from genzoo_diffusion.coupling import optimal_transport
 from genzoo_diffusion.drawn import adam, evenly, normal_quantile
 
 
@@ -30,19 +30,28 @@ class FlowMatchingTrainer:
         lr: Learning rate.
         coupling: Which noise goes to which data.
         times: ``uniform``, or ``logit-normal``: log(t / (1 - t)) = -log sigma is normal.
-        mean_logit: Its mean: 0 is dense half way, 1.2 nearer to the data, as EDM trains.
-        std_logit: Its standard deviation.
+        mean_logit: Its mean, 0 by default: 0 is dense half way, 1.2 nearer to the data, as EDM trains.
+        std_logit: Its standard deviation, 1 by default.
         label_dropout: Share of the labels that a conditional model is not told.
+
+    Raises:
+        ValueError: moments of the logit for uniform times.
     """
 
     lr: PositiveFloat = 2e-3
     coupling: Literal["independent", "optimal-transport"] = "independent"
     times: Literal["uniform", "logit-normal"] = "uniform"
-    mean_logit: float = 0.0
-    std_logit: PositiveFloat = 1.0
+    mean_logit: float | None = None
+    std_logit: PositiveFloat | None = None
     label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
     needs: ClassVar[tuple[type, ...]] = (Velocity,)
     low_precision: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name in ("mean_logit", "std_logit"):
+            if self.times == "uniform" and (given := getattr(self, name)) is not None:
+                told = f"{name}={given:g} has no effect on uniform times"
+                raise ValueError(f"{told}: leave it out or set times='logit-normal'")
 
     def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
         """One Adam for the whole model."""
@@ -62,4 +71,5 @@ class FlowMatchingTrainer:
     def _times(self, u: Tensor) -> Tensor:
         if self.times == "uniform":
             return u
-        return (self.mean_logit + self.std_logit * normal_quantile(u)).sigmoid()
+        mean, std = self.mean_logit or 0.0, 1.0 if self.std_logit is None else self.std_logit
+        return (mean + std * normal_quantile(u)).sigmoid()

@@ -7,9 +7,9 @@ import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from genzoo.capabilities import Conditional, Given, NoisyScore, expand
+from genzoo.capabilities import Conditional, Given, NoisyScore, expand, known_classes
 from genzoo.images import is_image
-from genzoo_diffusion.backbones import Backbone, build, classes_told
+from genzoo_diffusion.backbones import Backbone, build
 from genzoo_diffusion.schedules import noise_range
 
 
@@ -76,9 +76,10 @@ def ncsn(
         conditional: Whether the net is told of the classes.
 
     Raises:
-        ValueError: no range of noise; a net of images for points; a conditional model of data without classes.
+        ValueError: no range of noise; a net of images or patches for points; a conditional model of data without
+            classes.
     """
     sigmas = noise_range(sigma_min, sigma_max or (50.0 if is_image(shape) else 20.0))
-    classes = classes_told(num_classes, conditional)
+    classes = known_classes(num_classes) if conditional else None
     net = build(backbone, shape, width=width, patch=patch, num_classes=classes)
     return NCSN(shape, net, sigmas, classes)

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.special import log_ndtr
 
 from genzoo.capabilities import expand
+from genzoo.images import log_normal_mass
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,4 @@ def decoder_cost(x: Tensor, mean: Tensor, log_variance: Tensor, levels: int | No
     """-log N(x; mean, variance) of points; of images that of the mass within the borders of the level, same shape."""
     if levels is None:
         return 0.5 * ((x - mean) ** 2 * torch.exp(-log_variance) + log_variance + math.log(2 * math.pi))
-    return -log_mass(x, mean, torch.exp(0.5 * log_variance), levels)
-
-
-def log_mass(x: Tensor, mean: Tensor, std: Tensor, levels: int) -> Tensor:
-    """log [Phi(b) - Phi(a)] of the borders of each level of [-1, 1], the outer levels open; taken in the lower tail."""
-    half = 1 / (levels - 1)
-    low, high = (x - half - mean) / std, (x + half - mean) / std
-    low, high = torch.where(low > 0, -high, low), torch.where(low > 0, -low, high)
-    inside = log_ndtr(high) + torch.log(-torch.expm1(log_ndtr(low) - log_ndtr(high)))
-    first, last = log_ndtr((x + half - mean) / std), log_ndtr((mean - x + half) / std)
-    return torch.where(x < -1 + half, first, torch.where(x > 1 - half, last, inside))
+    return -log_normal_mass(x, mean, torch.exp(0.5 * log_variance), levels)

@@ -53,6 +53,20 @@ class Walks:
         return Walks(next(itertools.islice(states, num_steps - 1, None)), self.age + num_steps, self.labels)
 
 
+def gone_on(
+    walks: Walks, model: Any, fresh: Walks, *, num_steps: int, step: float, lifetime: int, generator: Generator
+) -> Walks:
+    """As many of ``walks`` as there are ``fresh`` ones, chosen at random, go on by ``num_steps`` in their places.
+
+    Those that have taken ``lifetime`` steps begin anew, as fresh ones.
+    """
+    rows = torch.randperm(len(walks.x), generator=generator, device=generator.device)[: len(fresh.x)]
+    chosen = walks.at(rows)
+    walked = chosen.anew(chosen.age >= lifetime, fresh).advance(model, num_steps, step, generator)
+    walks.put(rows, walked)
+    return walked
+
+
 def state_of(walks: Walks | None) -> dict[str, Tensor]:
     """Its tensors by name; nothing before the first step."""
     return {name: t for name, t in vars(walks).items() if t is not None} if walks else {}

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from genzoo.capabilities import Conditional, Energy, as_energy, expand, labelled, supports
+from genzoo.coupling import optimal_transport
 from genzoo.protocols import Batch
-from genzoo_ebm.buffer import Walks, state_of
+from genzoo_ebm.buffer import Walks, gone_on, state_of
 from genzoo_ebm.contrastive import energy_gap
-from genzoo_ebm.coupling import near_optimal_transport
 from genzoo_ebm.gradients import slope
 from genzoo_ebm.walks import first_states, fork, step_size, temperature_of
 
@@ -27,7 +27,7 @@ class EnergyMatching:
     """A potential V = T E whose downhill flow carries noise to data, and whose Boltzmann density is theirs.
 
     L = E |grad V(x_t) + x - z|^2 / d + a (E_data[V(x)] - E_walk[V(x)]), with x_t = (1 - t) z + t x, t uniform, z where
-    the model's walks start, dealt to the x near optimal transport. T is the model's ``temperature``. Langevin steps of
+    the model's walks start, dealt to the x by optimal transport. T is the model's ``temperature``. Langevin steps of
     size e pass a time e / (2 T) of the flow: at time 1 they reach the data, and go on there at temperature T. The
     second term, with such walks kept from step to step, comes in after ``warmup_steps``; a shorter training is flow
     matching alone. A quarter of a batch's size walks; a walk counts from time 1 and begins anew at time 3.
@@ -75,7 +75,7 @@ class EnergyMatching:
         yield "model", loss
 
     def _transport(self, model: Any, x: Tensor, labels: Tensor | None) -> Tensor:
-        z = near_optimal_transport(first_states(model, len(x), fork(x.device)), x, labels)
+        z = optimal_transport(first_states(model, len(x), fork(x.device)), x, labels)
         t = expand(torch.rand(len(x), device=x.device), x)
         downhill = slope(as_energy(labelled(model, labels)), torch.lerp(z, x, t)) * temperature_of(model)
         return (downhill + x - z).square().mean()
@@ -88,19 +88,21 @@ class EnergyMatching:
         if not n:
             return x.new_zeros(())
         both = labelled(model, walked.labels_after(None if labels is None else labels[:n]))
-        real, fake = as_energy(both).energy(torch.cat([x[:n], walked.x])).chunk(2)
-        return temperature_of(model) * energy_gap(real, fake, x[0].numel())
+        real, fake = (temperature_of(model) * as_energy(both).energy(torch.cat([x[:n], walked.x]))).chunk(2)
+        return energy_gap(real, fake, x[0].numel())
 
     def _walk(self, model: Any, n: int, labels: Tensor | None) -> Walks:
         generator = fork(next(model.parameters()).device)
         self.walks = self.walks or Walks.begin(model, max(self.buffer, n), labels, generator)
-        rows = torch.randperm(len(self.walks.x), generator=generator, device=generator.device)[:n]
-        walks = self.walks.at(rows)
-        old = walks.age >= LIVES * self._arrival(model)
-        fresh = Walks.begin(model, n, labels, generator)
-        walked = walks.anew(old, fresh).advance(model, self.num_steps, step_size(self.step, model), generator)
-        self.walks.put(rows, walked)
-        return walked
+        return gone_on(
+            self.walks,
+            model,
+            Walks.begin(model, n, labels, generator),
+            num_steps=self.num_steps,
+            step=step_size(self.step, model),
+            lifetime=LIVES * self._arrival(model),
+            generator=generator,
+        )
 
     def _arrival(self, model: Any) -> int:
         """The number of steps in which time 1 passes."""

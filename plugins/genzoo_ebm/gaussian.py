@@ -1,4 +1,4 @@
-"""A Gaussian fitted to a batch: what an energy tilts, where walks begin, and the scale that they have."""
+"""A Gaussian fitted to a batch: what an energy tilts, and where walks begin."""
 
 import math
 
@@ -53,13 +53,9 @@ class Gaussian(nn.Module, Density, Encoder, Decoder):
             self.root.copy_(stds)
             self.inverse.copy_(1 / stds)
 
-    def spread(self, z: Tensor) -> Tensor:
-        """A z, [n, *shape]: white noise as wide as the data in each direction."""
-        return self._apply_to(self.root, z)
-
     def decode(self, z: Tensor) -> Tensor:
         """m + A z."""
-        return self.spread(z) + self.mean.view(self.shape)
+        return self._apply_to(self.root, z) + self.mean.view(self.shape)
 
     def encode(self, x: Tensor) -> Tensor:
         """A^-1 (x - m)."""

@@ -1,12 +1,13 @@
 """The energy-based model."""
 
+import math
 from typing import ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 
-from genzoo.capabilities import Energy, Given
+from genzoo.capabilities import Energy, Given, known_classes
 from genzoo.images import is_image
 from genzoo_ebm.gaussian import Gaussian
 from genzoo_ebm.nets import trunk
@@ -16,10 +17,10 @@ class EBM(nn.Module, Energy):
     """p(x) proportional to exp(f(x) / T) q(x): a net tilts a Gaussian q fitted to the first batch.
 
     E(x) = -f(x) / T - log q(x), up to a constant. The Gaussian bounds the energy from below, so that no walk leaves
-    for infinity; it is where walks start, and its spread is the scale of their steps and of their noise. Pixels are
-    kept in [-1, 1]. ``base = "normal"`` is N(0, I), whatever the data, and lets walks leave the range of pixels. A
-    conditional one has a logit for each class, E(x, y) = -f_y(x) / T - log q(x), and without a label
-    log sum_y exp(f_y(x) / T) in the place of f_y(x) / T.
+    for infinity, and is where walks start. Pixels are kept in [-1, 1]. ``base = "normal"`` is N(0, I), whatever the
+    data, and lets walks leave the range of pixels. T is 1 until a trainer that walks says otherwise. A conditional
+    one has a logit for each class, E(x, y) = -f_y(x) / T - log q(x), and without a label log sum_y exp(f_y(x) / T)
+    in the place of f_y(x) / T.
 
     References: Implicit Generation and Modeling with Energy-Based Models (Du and Mordatch, 2019); Learning
     Energy-Based Models by Diffusion Recovery Likelihood (Gao et al., 2021) and A Tale of Two Flows (Xie et al., 2022)
@@ -29,13 +30,15 @@ class EBM(nn.Module, Energy):
         shape: Of one example.
         width: Hidden units (points) or channels of the first stage (images).
         base: What the net tilts.
-        temperature: T, the energy's unit in that of the net.
         conditional: Whether it is told of classes.
         num_classes: How many there are.
     """
 
     trainer: ClassVar[str] = "contrastive-divergence"
     sampler: ClassVar[str] = "langevin"
+    shift: Tensor
+    step: Tensor
+    temperature: Tensor
 
     def __init__(
         self,
@@ -43,29 +46,37 @@ class EBM(nn.Module, Energy):
         *,
         width: PositiveInt | None = None,
         base: Literal["gaussian", "normal"] = "gaussian",
-        temperature: PositiveFloat = 1.0,
         conditional: bool = False,
         num_classes: int | None = None,
     ) -> None:
         super().__init__()
-        self.shape, self.fits, self.temperature = shape, base == "gaussian", temperature
-        self.step, self.candidates = (0.1, 1) if is_image(shape) else (0.002, 256)
+        self.shape, self.fits = shape, base == "gaussian"
+        self.candidates, self.reach = (1, 0.1) if is_image(shape) else (256, math.inf)
         if conditional:
-            self.num_classes = known(num_classes)
-        self.net = trunk(shape, getattr(self, "num_classes", 1), width or (64 if is_image(shape) else 128))
+            self.num_classes = known_classes(num_classes)
+        self.net = trunk(shape, getattr(self, "num_classes", 1), width)
         self.base = Gaussian(shape, independent=not self.fits)
+        for name, value in {"shift": 0.0, "step": 0.0025 if is_image(shape) else 0.002, "temperature": 1.0}.items():
+            self.register_buffer(name, torch.tensor(value))
 
     def initialize(self, x: Tensor) -> None:
-        """Fit q to a batch of data, unless it is N(0, I)."""
+        """Fit q to a batch of data, unless it is N(0, I), and let f be 0 there on average."""
         if self.fits:
             self.base.fit(x)
+        with torch.no_grad():
+            self.shift.copy_(self.net(x).float().mean())
+
+    def settle(self, *, step: float, temperature: float) -> None:
+        """The walk that the model is trained with, and is sampled with from then on: its step size and T."""
+        self.step.fill_(step)
+        self.temperature.fill_(temperature)
 
     def energy(self, x: Tensor, *, labels: Tensor | None = None) -> Tensor:
         """E(x), or E(x, y), [n], in nats, up to a constant."""
         return -self.log_start(x) - self._tilt(x, labels)
 
     def _tilt(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        logits = self.net(x).float() / self.temperature
+        logits = (self.net(x).float() - self.shift) / self.temperature
         free = logits.logsumexp(1)
         if labels is None:
             return free
@@ -87,19 +98,6 @@ class EBM(nn.Module, Energy):
     def log_start(self, x: Tensor) -> Tensor:
         """log q(x), [n], up to a constant."""
         return -0.5 * self.base.encode(x).square().flatten(1).sum(1)
-
-    def spread(self, z: Tensor) -> Tensor:
-        """White noise made as wide as the data in each direction, [n, *shape]."""
-        return self.base.spread(z)
-
-
-def known(num_classes: int | None) -> int:
-    """The number of classes. Raises ValueError where there are none."""
-    if num_classes is None:
-        raise ValueError(
-            "conditional=True needs classes, which these data have not: take conditional=False, or other data"
-        )
-    return num_classes
 
 
 class Potential(EBM):
@@ -130,7 +128,6 @@ class Potential(EBM):
         conditional: bool = False,
         num_classes: int | None = None,
     ) -> None:
-        super().__init__(
-            shape, width=width, base="normal", temperature=temperature, conditional=conditional, num_classes=num_classes
-        )
-        self.step, self.candidates = (4 if is_image(shape) else 2.4) * temperature / 300, 1
+        super().__init__(shape, width=width, base="normal", conditional=conditional, num_classes=num_classes)
+        self.candidates, self.reach = 1, math.inf
+        self.settle(step=(4 if is_image(shape) else 2.4) * temperature / 300, temperature=temperature)

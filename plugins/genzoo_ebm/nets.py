@@ -10,6 +10,7 @@ from genzoo.images import is_image
 from genzoo.nets import MLP
 
 SMALLEST = 4
+LARGEST_UNPATCHED = 16
 FREQUENCIES = 64
 
 
@@ -29,7 +30,8 @@ class Block(nn.Module):
 class ResidualTrunk(nn.Module):
     """Images [n, *shape] to [n, outputs]: patches of pixels, residual stages that halve the picture, a sum over it.
 
-    Full resolution costs most and tells least: above 16 pixels a side the net sees squares of 2x2 as one position.
+    Walks are most of the cost, and full resolution most of theirs: above 16 pixels a side the net sees squares of 4x4
+    as one position, of whose pixels it still sees every one.
     Stages have w, 2w, 4w, 4w, ... channels, down to at most 4 positions a side; the first has two blocks.
 
     Reference: Implicit Generation and Modeling with Energy-Based Models (Du and Mordatch, 2019), appendix A.8.
@@ -38,7 +40,7 @@ class ResidualTrunk(nn.Module):
     def __init__(self, shape: tuple[int, ...], outputs: int, width: int) -> None:
         super().__init__()
         side = max(shape[1:])
-        self.patch = 2 if side > 16 else 1
+        self.patch = 4 if side > LARGEST_UNPATCHED else 1
         num_stages = 1 + math.ceil(math.log2(max(1, side / self.patch / SMALLEST)))
         channels = [width * 2 ** min(i, 2) for i in range(num_stages)]
         layers: list[nn.Module] = [nn.Conv2d(shape[0] * self.patch**2, width, 3, padding=1)]
@@ -80,9 +82,9 @@ class Waves(nn.Module):
         return torch.cat([x, self.amplitudes * angles.cos(), self.amplitudes * angles.sin()], dim=1)
 
 
-def trunk(shape: tuple[int, ...], outputs: int, width: int) -> nn.Module:
+def trunk(shape: tuple[int, ...], outputs: int, width: int | None = None) -> nn.Module:
     """Data [n, *shape] to [n, outputs]: residual and convolutional for images, waves and three layers for points."""
     if is_image(shape):
-        return ResidualTrunk(shape, outputs, width)
-    waves = Waves(shape[0])
+        return ResidualTrunk(shape, outputs, width or (64 if max(shape[1:]) <= LARGEST_UNPATCHED else 128))
+    waves, width = Waves(shape[0]), width or 128
     return nn.Sequential(waves, MLP([waves.out, width, width, width, outputs]))

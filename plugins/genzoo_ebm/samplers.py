@@ -27,8 +27,7 @@ class Langevin:
 
     Args:
         num_steps: Gradient steps.
-        step: Step size e, in squared units of the model's ``spread`` (of the data, where it has none); the model's own
-            by default, or 0.01.
+        step: Step size e, in squared units of the data; the model's own by default, or 0.01.
         temperature: T of the noise sqrt(e T) N(0, I); below 1 the samples are more likely and less varied, at 0
             the walk flows downhill.
         candidates: States that each walk's start is chosen from, by their energy; the model's own by default, or 1.

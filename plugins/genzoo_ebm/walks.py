@@ -1,5 +1,6 @@
 """Walks along the gradient of an energy, and what a model says of its own."""
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,13 +12,14 @@ from genzoo.capabilities import as_score, supports
 
 @runtime_checkable
 class Walkable(Protocol):
-    """A model that says where walks over it begin, how long their steps are, and how wide in each direction.
+    """A model that says where walks over it begin and how long their steps are.
 
-    ``step`` is the step size of Langevin in the coordinates of ``spread``; first states have the density ``log_start``,
-    and each walk may choose among ``candidates`` of them.
+    ``step`` is the step size of Langevin, whose drift is nowhere longer than ``reach``; first states have the density
+    ``log_start``, and each walk may choose among ``candidates`` of them.
     """
 
     step: float
+    reach: float
     candidates: int
 
     def start(self, n: int, generator: Generator) -> Tensor:
@@ -29,29 +31,22 @@ class Walkable(Protocol):
     def confine(self, x: Tensor) -> Tensor:
         """The nearest place to x [n, *shape] where data can be."""
 
-    def spread(self, z: Tensor) -> Tensor:
-        """A z of [n, *shape], with A symmetric: white noise made as wide as the data."""
-
 
 def walk(model: Any, x: Tensor, step: float, generator: Generator, temperature: float = 1.0) -> Iterator[Tensor]:
-    """Unadjusted Langevin steps without an end: x <- x + (e / 2) A A grad log p(x) + sqrt(e T) A N(0, I).
+    """Unadjusted Langevin steps without an end: x <- x + (e / 2) grad log p(x) + sqrt(e T) N(0, I).
 
-    A is the model's ``spread``, or the identity: the walk is that of u with x = A u, and as quick in every direction.
-    A model that knows where data can be keeps every state there.
+    A model may say how far the drift of a step ``reach``es in any coordinate, and keep every state where data can be.
 
-    Reference: Sampling from a Log-Concave Distribution with Projected Langevin Monte Carlo (Bubeck et al., 2018).
+    References: Sampling from a Log-Concave Distribution with Projected Langevin Monte Carlo (Bubeck et al., 2018); The
+    Tamed Unadjusted Langevin Algorithm (Brosse et al., 2019), for drifts of limited length.
     """
-    score, spread, confine = as_score(model).score, spread_of(model), confine_of(model)
+    score, confine, reach = as_score(model).score, confine_of(model), getattr(model, "reach", math.inf)
     while True:
         noise = torch.randn(x.shape, generator=generator, device=x.device)
-        drift = 0.5 * step**0.5 * spread(score(x))
-        x = confine(x + step**0.5 * spread(drift + temperature**0.5 * noise))
+        with torch.no_grad():
+            drift = (0.5 * step * score(x)).clamp(-reach, reach)
+        x = confine(x + drift + (step * temperature) ** 0.5 * noise)
         yield x
-
-
-def spread_of(model: Any) -> Callable[[Tensor], Tensor]:
-    """The model's ``spread``; the identity where there is none."""
-    return model.spread if supports(model, (Walkable,)) else _as_it_is
 
 
 def confine_of(model: Any) -> Callable[[Tensor], Tensor]:
@@ -67,7 +62,7 @@ def step_size(asked: float | None, model: Any) -> float:
     """What was asked for, else the model's own, else 0.01."""
     if asked is not None:
         return asked
-    return model.step if supports(model, (Walkable,)) else 0.01
+    return float(model.step) if supports(model, (Walkable,)) else 0.01
 
 
 def own_candidates(model: Any) -> int:
@@ -91,7 +86,7 @@ def log_start(model: Any, x: Tensor) -> Tensor:
 
 def temperature_of(model: Any) -> float:
     """What the model calls its temperature, or 1."""
-    return getattr(model, "temperature", 1.0)
+    return float(getattr(model, "temperature", 1.0))
 
 
 def fork(device: torch.device) -> Generator:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from genzoo.capabilities import Conditional, Given
+from genzoo.capabilities import Conditional, Given, known_classes
 from genzoo.images import is_image
 from genzoo_flow.couplings import ADDITIVE, AFFINE, ClassPrior, Coupling, Form, halves
 from genzoo_flow.layers import ActNorm, Chain, Invertible, Linear1x1
@@ -59,9 +59,7 @@ class Glow(Flow, Conditional):
         num_classes: int | None = None,
         levels: int | None = None,
     ) -> None:
-        if conditional and num_classes is None:
-            raise ValueError("conditional = True needs data with classes, and this has none: use conditional = False")
-        classes = num_classes if conditional else None
+        classes = known_classes(num_classes) if conditional else None
         width = width or (32 if is_image(shape) and max(shape) <= 16 else 64)
         net = partial(shallow, kernel=kernel, num_classes=classes)
 

@@ -48,7 +48,7 @@ class ResidualCritic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         patches = F.pixel_unshuffle(F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2)), 2)
         phi = F.leaky_relu(self.blocks(self.stem(patches)), 0.2)
-        return self.gain * self.head(phi.flatten(1), labels).float()
+        return self.gain * self.head(phi.flatten(1), labels)
 
 
 class PointCritic(nn.Module):
@@ -62,4 +62,4 @@ class PointCritic(nn.Module):
         self.head, self.gain = Projection(width, num_classes, wrap), gain
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        return self.gain * self.head(self.trunk(x), labels).float()
+        return self.gain * self.head(self.trunk(x), labels)

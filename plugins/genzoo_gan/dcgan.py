@@ -8,12 +8,13 @@ import torch.nn.functional as F
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
+from genzoo.capabilities import known_classes
 from genzoo.images import is_image
 from genzoo.nets import halvings, identity
 from genzoo_gan.critics import PointCritic
 from genzoo_gan.generators import PointGenerator
 from genzoo_gan.layers import ClassBatchNorm, Projection
-from genzoo_gan.players import Players, classes
+from genzoo_gan.players import Players
 
 
 class TransposedGenerator(nn.Module):
@@ -57,7 +58,7 @@ class StridedCritic(nn.Module):
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
         h, w = x.shape[2:]
         padded = F.pad(x, (0, -w % self.unit, 0, -h % self.unit))
-        return self.head(self.trunk(padded).flatten(1), labels).float()
+        return self.head(self.trunk(padded).flatten(1), labels)
 
 
 def initialize(module: nn.Module) -> None:
@@ -91,7 +92,8 @@ class DCGAN(Players):
         num_classes: int | None = None,
         conditional: bool = False,
     ) -> None:
-        told, picture = classes(num_classes, conditional), is_image(shape)
+        told = known_classes(num_classes) if conditional else None
+        picture = is_image(shape)
         latent, width = latent or (100 if picture else 8), width or (64 if picture else 128)
         critic_width = critic_width or width
         generator: nn.Module

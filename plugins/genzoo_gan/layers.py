@@ -100,6 +100,8 @@ class CriticBlock(nn.Module):
 class Projection(nn.Module):
     """Features phi [n, width] to logits [n]: w . phi + b, and v_y . phi for the class y; no class adds nothing.
 
+    In float32 also within autocast: what tells data from fakes may be less than the three digits of bfloat16.
+
     Reference: cGANs with Projection Discriminator (Miyato and Koyama, 2018), equation 3.
     """
 
@@ -110,6 +112,10 @@ class Projection(nn.Module):
         self.classes = None if num_classes is None else wrap(nn.Embedding(num_classes, width))
 
     def forward(self, phi: Tensor, labels: Tensor | None) -> Tensor:
+        with torch.autocast(phi.device.type, enabled=False):
+            return self._logits(phi.float(), labels)
+
+    def _logits(self, phi: Tensor, labels: Tensor | None) -> Tensor:
         logits = self.linear(phi).squeeze(1)
         if self.classes is None or self.num_classes is None or labels is None:
             return logits

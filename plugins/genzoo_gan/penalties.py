@@ -15,7 +15,7 @@ Judge = Callable[[Tensor], Tensor]
 
 
 def slopes(judge: Judge, x: Tensor) -> Tensor:
-    """|grad_x c(x)|^2 of each row, [n], itself differentiable."""
+    """|grad_x sum_j c(x_j)|^2 of each row, [n], itself differentiable: |grad c|^2 where rows are judged one by one."""
     x = x.detach().requires_grad_()
     with torch.autocast(x.device.type, enabled=False):
         (gradient,) = torch.autograd.grad(judge(x).sum(), x, create_graph=True)
@@ -31,9 +31,9 @@ def gradient_penalty(judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
     return ((slopes(judge, between) + 1e-12).sqrt() - 1).square().mean()
 
 
-def r1(judge: Judge, real: Tensor) -> Tensor:
-    """E[|grad c(x)|^2] / 2 on data.
+def zero_centred(judge: Judge, x: Tensor) -> Tensor:
+    """E[|grad c(x)|^2] / 2: R1 on data, R2 on fakes.
 
-    Reference: Which Training Methods for GANs do actually Converge? (Mescheder et al., 2018), equation 9.
+    Reference: Which Training Methods for GANs do actually Converge? (Mescheder et al., 2018), equations 9 and 10.
     """
-    return 0.5 * slopes(judge, real).mean()
+    return 0.5 * slopes(judge, x).mean()

@@ -48,10 +48,3 @@ class Players(nn.Module, Decoder, Critic):
             return None
         drawn = z[:, self.latent :].argmax(1)
         return drawn if labels is None else torch.where(labels == self.num_classes, drawn, labels)
-
-
-def classes(num_classes: int | None, conditional: bool) -> int | None:
-    """How many classes the model is told of; raises ValueError where it should be and the data have none."""
-    if conditional and num_classes is None:
-        raise ValueError("conditional=True needs classes and the data have none: leave it out, or give num_classes")
-    return num_classes if conditional else None

@@ -4,11 +4,12 @@ from pydantic import PositiveFloat, PositiveInt
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from genzoo.capabilities import known_classes
 from genzoo.images import is_image
 from genzoo.nets import identity
 from genzoo_gan.critics import PointCritic, ResidualCritic
 from genzoo_gan.generators import PointGenerator, ResidualGenerator
-from genzoo_gan.players import Players, classes
+from genzoo_gan.players import Players
 
 
 def _width(shape: tuple[int, ...]) -> int:
@@ -48,7 +49,8 @@ class SNGAN(Players):
         num_classes: int | None = None,
         conditional: bool = False,
     ) -> None:
-        told, picture = classes(num_classes, conditional), is_image(shape)
+        told = known_classes(num_classes) if conditional else None
+        picture = is_image(shape)
         latent, width = latent or (128 if picture else 8), width or _width(shape)
         wrap, gain = (spectral_norm, lipschitz) if spectral else (identity, 1.0)
         generator: nn.Module

@@ -12,13 +12,14 @@ from torch.optim import Adam, Optimizer
 
 from genzoo.capabilities import Critic, Decoder, Given, labelled, supports
 from genzoo.errors import InvalidOption
-from genzoo.images import is_image
+from genzoo.images import is_image, laid_out
 from genzoo.protocols import Batch
 from genzoo_gan.augment import Augmentation, draw
 from genzoo_gan.critics import PointCritic, ResidualCritic
-from genzoo_gan.objectives import OBJECTIVES
-from genzoo_gan.penalties import gradient_penalty, r1
+from genzoo_gan.objectives import OBJECTIVES, Objective
+from genzoo_gan.penalties import Judge, gradient_penalty, zero_centred
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -83,8 +84,11 @@ class Adversarial:
     Any decoder can be the generator; one without a critic of its own gets one, which the trainer keeps. A conditional
     model makes its fakes of the batch's labels.
 
+    R1 and R2 are lazy: every ``r1_every`` critic updates they are added with ``r1_every`` times their weight, which on
+    average is the weight itself. Of a critic with batch normalisation they are of the batch's summed logits.
+
     References: Generative Adversarial Nets (Goodfellow et al., 2014); Analyzing and Improving the Image Quality of
-    StyleGAN (Karras et al., 2020), appendix B, for the lazy R1.
+    StyleGAN (Karras et al., 2020), appendix B, for the lazy penalties.
 
     Args:
         objective: Which game is played.
@@ -92,14 +96,16 @@ class Adversarial:
         critic_lr: Learning rate of the critic.
         beta1: Adam's momentum, of both; ``beta2`` that of the squares.
         critic_steps: Critic updates per generator update.
-        gradient_penalty: Weight of E[(|grad c| - 1)^2] between data and fakes; 10 for wasserstein, else none.
+        gradient_penalty: Weight of E[(|grad c| - 1)^2] between data and fakes; 10 for wasserstein, else none. For
+            critics without batch normalisation.
         r1: Weight gamma of gamma / 2 E[|grad c|^2] on data.
-        r1_every: R1 is taken every so many critic updates, and counts so many times as much.
+        r2: The same on fakes.
+        r1_every: Critic updates from one taking of R1 and R2 to the next.
         augment: Transforms of what the critic sees, for small sets of images.
         critic_width: Of the critic that the trainer keeps: channels (images) or hidden units (points).
     """
 
-    objective: Literal["non-saturating", "hinge", "wasserstein"] = "hinge"
+    objective: Literal["non-saturating", "hinge", "wasserstein", "relativistic"] = "hinge"
     lr: PositiveFloat = 2e-3
     critic_lr: PositiveFloat = 2e-3
     beta1: Momentum = 0.0
@@ -107,6 +113,7 @@ class Adversarial:
     critic_steps: PositiveInt = 1
     gradient_penalty: NonNegativeFloat | None = None
     r1: NonNegativeFloat = 0.0
+    r2: NonNegativeFloat = 0.0
     r1_every: PositiveInt = 16
     augment: tuple[Augmentation, ...] = ()
     critic_width: PositiveInt | None = None
@@ -119,14 +126,19 @@ class Adversarial:
         return self.owned
 
     def initialize(self, model: Any, batch: Batch) -> None:
-        """Make that critic. Raises :class:`InvalidOption` if points were to be augmented."""
+        """Make that critic. Raises :class:`InvalidOption` for what cannot be done with the data or the critic."""
         if self.augment and not is_image(model.shape):
             raise InvalidOption(
                 f"adversarial: augment={list(self.augment)} is for images, these are points: leave it out"
             )
         if not supports(model, (Judged,)):
-            critic = OwnCritic(model, self.critic_width)
-            self.owned.judge = critic.to(batch.x.device).to(memory_format=torch.channels_last)
+            self.owned.judge = OwnCritic(model, self.critic_width).to(batch.x.device)
+            laid_out(self.owned.judge)
+        if self._steepness and any(isinstance(m, BATCH_NORMS) for m in self._judge(model).critic.modules()):
+            raise InvalidOption(
+                f"adversarial: gradient_penalty={self._steepness:g} needs a critic that judges each example by itself, "
+                "this one has batch normalisation: set gradient_penalty=0 (r1 is allowed), or take sngan"
+            )
 
     def optimizers(self, model: Any) -> dict[str, Optimizer]:
         """One Adam a player."""
@@ -145,27 +157,45 @@ class Adversarial:
         for _ in range(self.critic_steps):
             batch = next(batches)
             generator, judge = labelled(model, batch.y), labelled(owner, batch.y)
-            fake = generator.decode(torch.randn(len(batch), *model.latent_shape, device=batch.x.device))
+            fake = generator.decode(torch.randn(len(batch), *model.latent_shape, device=batch.x.device)).to(batch.x)
             yield "critic", self._critic_loss(judge, batch.x, fake.detach())
         with frozen(owner.critic):
-            logits = judge.discriminate(draw(self.augment, fake)(fake))
-        yield "generator", OBJECTIVES[self.objective].generator(logits)
+            logits = self._generator_logits(judge, batch.x, fake)
+        yield "generator", self._game.generator(logits)
+
+    @property
+    def _game(self) -> Objective:
+        return OBJECTIVES[self.objective]
+
+    @property
+    def _steepness(self) -> float:
+        """The weight of the gradient penalty."""
+        return self._game.gradient_penalty if self.gradient_penalty is None else self.gradient_penalty
 
     def _judge(self, model: Any) -> Any:
         return self.owned.judge or model
 
+    def _generator_logits(self, judge: Any, real: Tensor, fake: Tensor) -> Tensor:
+        """The fakes' logits; in a relative game, less those of the data beside them."""
+        transform = draw(self.augment, fake)
+        logits = judge.discriminate(transform(fake))
+        return logits - judge.discriminate(transform(real)) if self._game.relative else logits
+
     def _critic_loss(self, judge: Any, real: Tensor, fake: Tensor) -> Tensor:
         """The objective's, and the penalties."""
-        transform, objective = draw(self.augment, real), OBJECTIVES[self.objective]
+        transform = draw(self.augment, real)
 
         def look(x: Tensor) -> Tensor:
             return judge.discriminate(transform(x))
 
-        loss = objective.critic(look(real), look(fake))
-        weight = objective.gradient_penalty if self.gradient_penalty is None else self.gradient_penalty
-        if weight:
-            loss = loss + weight * gradient_penalty(look, real, fake)
-        if self.r1 and self.owned.steps % self.r1_every == 0:
-            loss = loss + self.r1 * self.r1_every * r1(look, real)
+        loss = self._game.critic(look(real), look(fake))
+        if self._steepness:
+            loss = loss + self._steepness * gradient_penalty(look, real, fake)
+        if (self.r1 or self.r2) and self.owned.steps % self.r1_every == 0:
+            loss = loss + self.r1_every * self._zero_centred(look, real, fake)
         self.owned.steps.add_(1)
         return loss
+
+    def _zero_centred(self, look: Judge, real: Tensor, fake: Tensor) -> Tensor | float:
+        """R1 and R2 with their weights."""
+        return sum(gamma * zero_centred(look, x) for gamma, x in ((self.r1, real), (self.r2, fake)) if gamma)

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from genzoo.capabilities import Decoder, Density, Encoder, Given
+from genzoo.capabilities import Decoder, Density, Encoder, Given, known_classes
 from genzoo_reference.fitting import variance_of_a_level
 
 CHUNK = 4096
@@ -54,9 +54,7 @@ class Gaussian(nn.Module, Density, Encoder, Decoder):
         self.shape, self.latent_shape, dimension = shape, shape, math.prod(shape)
         self.shrinkage, self.least = shrinkage, jitter + variance_of_a_level(levels)
         if conditional:
-            if num_classes is None:
-                raise ValueError("conditional=True needs labels, the data has none: leave it out")
-            self.num_classes = num_classes
+            self.num_classes = known_classes(num_classes)
         count = num_classes + 1 if conditional and num_classes else 1
         self.means = nn.Parameter(torch.zeros(count, dimension))
         self.roots = nn.Parameter(torch.zeros(count, dimension * (dimension + 1) // 2))

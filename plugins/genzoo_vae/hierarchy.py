@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from pydantic import NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Generator, Tensor, nn
 
-from genzoo.capabilities import Conditional, Decoder, Encoder, Given, ImportanceWeighted, LowerBound
+from genzoo.capabilities import Conditional, Decoder, Encoder, Given, ImportanceWeighted, LowerBound, known_classes
 from genzoo.images import is_image
 from genzoo.nets import halvings
 from genzoo_vae.likelihood import draw_observation, log_observation, normal_kl
-from genzoo_vae.protocols import required_classes
 from genzoo_vae.top_down import BottomUp, Level, NoiseAt, Posterior, Stage, TopDown, zero_conv
 
 ROWS_AT_ONCE = 2048
@@ -77,7 +76,7 @@ class VDVAE(nn.Module, Encoder, Decoder, LowerBound, ImportanceWeighted, Conditi
         self.shape, self.levels, self.sampler = shape, levels, "decode" if picture else "ancestral"
         self.bounds: Literal["density", "mass"] = "mass" if levels else "density"
         if conditional:
-            self.num_classes = required_classes(num_classes)
+            self.num_classes = known_classes(num_classes)
         channels, height, breadth = shape if picture else (*shape, 1, 1)
         self.patch = patch or (2 if max(height, breadth) > 8 else 1)
         sizes = resolutions((-(-height // self.patch), -(-breadth // self.patch)))

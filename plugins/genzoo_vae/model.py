@@ -6,11 +6,10 @@ import torch
 from pydantic import PositiveInt
 from torch import Generator, Tensor, nn
 
-from genzoo.capabilities import Conditional, Decoder, Encoder, Given, ImportanceWeighted, LowerBound
+from genzoo.capabilities import Conditional, Decoder, Encoder, Given, ImportanceWeighted, LowerBound, known_classes
 from genzoo.images import is_image
 from genzoo.nets import ClassEmbedding, decoder, encoder
 from genzoo_vae.likelihood import draw_observation, log_observation, normal_kl
-from genzoo_vae.protocols import required_classes
 
 CLASS_CHANNELS = 16
 ROWS_AT_ONCE = 4096
@@ -55,7 +54,7 @@ class VAE(nn.Module, Encoder, Decoder, LowerBound, ImportanceWeighted, Condition
         self.sampler = "decode" if picture else "ancestral"
         self.bounds: Literal["density", "mass"] = "mass" if levels else "density"
         if conditional:
-            self.num_classes = required_classes(num_classes)
+            self.num_classes = known_classes(num_classes)
         self.embed_class = ClassEmbedding(num_classes if conditional else None, CLASS_CHANNELS)
         more = CLASS_CHANNELS if conditional else 0
         self.posterior = encoder((shape[0] + more, *shape[1:]), 2 * latent, width)

@@ -24,10 +24,3 @@ class Evidence(Protocol):
 
         The bound is the first less the sum of the second.
         """
-
-
-def required_classes(num_classes: int | None) -> int:
-    """The number of classes, for a model that is to be conditional; raises ValueError where there are none."""
-    if num_classes is None:
-        raise ValueError("conditional=True needs the number of classes: the data has no labels; give num_classes")
-    return num_classes

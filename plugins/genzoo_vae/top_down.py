@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -45,23 +46,26 @@ def conv(fan_in: int, fan_out: int, size: tuple[int, int], kernel: int = 3, gain
     return normed(_plain(fan_in, fan_out, size, kernel), gain)
 
 
-def zero_conv(fan_in: int, fan_out: int, size: tuple[int, int]) -> nn.Conv2d:
-    """A convolution that starts at zero, not normalised: a length that is learned from zero grows too slowly."""
-    layer = _plain(fan_in, fan_out, size, 3)
+def zero_conv(fan_in: int, fan_out: int, size: tuple[int, int], kernel: int = 3) -> nn.Conv2d:
+    """A convolution that starts at zero, not normalised: at length zero a direction has no gradient."""
+    layer = _plain(fan_in, fan_out, size, kernel)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
 
 
-def branch(fan_in: int, fan_out: int, size: tuple[int, int], bottleneck: float | None, gain: float) -> nn.Sequential:
-    """silu, conv, silu, conv; or, of a ``bottleneck``, four of which the middle two have so much fewer channels."""
+Layer = Callable[[int, int, tuple[int, int], int], nn.Module]
+"""Makes a convolution of channels in and out, a size and a kernel."""
+
+
+def branch(fan_in: int, fan_out: int, size: tuple[int, int], bottleneck: float | None, last: Layer) -> nn.Sequential:
+    """silu, conv, silu, last; or, of a ``bottleneck``, four of which the middle two have so much fewer channels."""
     narrow = fan_in if bottleneck is None else max(1, round(bottleneck * fan_in))
-    outer, middle = (3, []) if bottleneck is None else (1, [(narrow, narrow, 3), (narrow, narrow, 3)])
-    plan = [(fan_in, narrow, outer), *middle, (narrow, fan_out, outer)]
-    layers: list[nn.Module] = []
-    for i, (a, b, kernel) in enumerate(plan, 1):
-        layers += [nn.SiLU(), conv(a, b, size, kernel, gain if i == len(plan) else 1.0)]
-    return nn.Sequential(*layers)
+    outer, middle = (3, 0) if bottleneck is None else (1, 2)
+    layers = [nn.SiLU(), conv(fan_in, narrow, size, outer)]
+    for _ in range(middle):
+        layers += [nn.SiLU(), conv(narrow, narrow, size)]
+    return nn.Sequential(*layers, nn.SiLU(), last(narrow, fan_out, size, outer))
 
 
 class Residual(nn.Module):
@@ -69,7 +73,7 @@ class Residual(nn.Module):
 
     def __init__(self, level: Level, bottleneck: float | None, gain: float) -> None:
         super().__init__()
-        self.branch = branch(level.width, level.width, level.size, bottleneck, gain)
+        self.branch = branch(level.width, level.width, level.size, bottleneck, partial(conv, gain=gain))
 
     def forward(self, h: Tensor) -> Tensor:
         return h + self.branch(h)
@@ -87,14 +91,14 @@ class TopDown(nn.Module):
     """h + W z, then a residual block; z = mu(h) + sigma(h) noise, noise ~ N(0, I) a priori.
 
     The posterior is one of the noise, N(d, s^2) with d and s from h and from what the encoder saw: of z it is
-    N(mu + sigma d, (sigma s)^2), relative to its prior. It starts as the prior itself.
+    N(mu + sigma d, (sigma s)^2), relative to its prior. It starts as the prior itself, and that as N(0, I).
     """
 
     def __init__(self, level: Level, bottleneck: float | None, gain: float) -> None:
         super().__init__()
         self.shape = (level.latent, *level.size)
         self.prior = nn.Sequential(nn.SiLU(), zero_conv(level.width, 2 * level.latent, level.size))
-        self.posterior = branch(level.width, 2 * level.latent, level.size, bottleneck, 0.0)
+        self.posterior = branch(level.width, 2 * level.latent, level.size, bottleneck, zero_conv)
         self.enter = conv(level.latent, level.width, level.size, 1, gain)
         self.net = Residual(level, bottleneck, gain)
 

@@ -13,7 +13,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from genzoo.data.points import density
-from genzoo.evaluation.record import Better, Content, Likelihood, Metric, Record, measured, seal, write_record
+from genzoo.evaluation.parts import Better, Likelihood, Metric, measured
+from genzoo.evaluation.record import Content, Record, seal, write_record
 from genzoo.images import grid
 
 HOSTILE = "<script>alert(1)</script>"

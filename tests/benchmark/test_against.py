@@ -9,7 +9,8 @@ from genzoo.benchmark.against import Comparison, Pair, compare
 from genzoo.benchmark.side_by_side import write
 from genzoo.cli import main
 from genzoo.errors import RunError
-from genzoo.evaluation.record import Likelihood, Record
+from genzoo.evaluation.parts import Likelihood
+from genzoo.evaluation.record import Record
 
 Records = Callable[..., Record]
 Seeds = Callable[..., list[Record]]

@@ -9,7 +9,8 @@ from genzoo.benchmark.cells import NONE
 from genzoo.benchmark.columns import duration, fixed, megabytes, percent, share, thousands, whole
 from genzoo.benchmark.table import Table, build
 from genzoo.evaluation.intervals import failed
-from genzoo.evaluation.record import Likelihood, Record, measured
+from genzoo.evaluation.parts import Likelihood, measured
+from genzoo.evaluation.record import Record
 
 Records = Callable[..., Record]
 

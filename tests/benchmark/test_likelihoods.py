@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from genzoo.benchmark.markdown import to_markdown
 from genzoo.benchmark.table import build
-from genzoo.evaluation.record import Likelihood, Record
+from genzoo.evaluation.parts import Likelihood
+from genzoo.evaluation.record import Record
 
 Records = Callable[..., Record]
 Seeds = Callable[..., list[Record]]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from genzoo.benchmark.labels import plain
 from genzoo.benchmark.table import Table, build
-from genzoo.evaluation.record import Likelihood, Record, measured
+from genzoo.evaluation.parts import Likelihood, measured
+from genzoo.evaluation.record import Record
 
 Records = Callable[..., Record]
 Zoo = Callable[[str], list[Record]]

@@ -8,7 +8,8 @@ from rich.console import Console
 
 from genzoo.benchmark.table import build
 from genzoo.benchmark.text import show, to_text
-from genzoo.evaluation.record import Likelihood, Record
+from genzoo.evaluation.parts import Likelihood
+from genzoo.evaluation.record import Record
 
 Records = Callable[..., Record]
 Zoo = Callable[[str], list[Record]]

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from genzoo.benchmark.table import build
 from genzoo.benchmark.verdicts import finding, legend, verdict
-from genzoo.evaluation.record import Metric, Record, measured
+from genzoo.evaluation.parts import Metric, measured
+from genzoo.evaluation.record import Record
 
 Records = Callable[..., Record]
 Seeds = Callable[..., list[Record]]

@@ -1,5 +1,6 @@
 """Class accuracy: how many conditional samples are what was asked for."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,15 +65,26 @@ def test_it_is_there_only_where_labels_and_a_classifier_are(digits: Digits) -> N
     assert "class_accuracy" not in evaluate_images(train[:60], test[:60])
     blind = load_extractor("rand28")
     assert "class_accuracy" not in evaluate_images(test[:60], test[60:120], labels=asked, extractor=blind)
-    unknown = evaluate_images(test[:60], test[60:120], labels=asked)["class_accuracy"]
-    assert unknown.value is not None and unknown.expected is None  # nobody says of what class the real ones are
 
 
-def test_labels_of_classes_that_the_extractor_does_not_know_have_failed(digits: Digits) -> None:
+@pytest.mark.parametrize(
+    ("asked_more", "real_labels", "told"),
+    [
+        (0, lambda labels: None, "the real images have no labels: whether the extractor knows their classes is not"),
+        (990, lambda labels: labels, "the extractor sees 10 classes"),
+        (0, lambda labels: labels + 5, "labels are 5 to 14, the extractor sees 10 classes"),
+        (0, lambda labels: (labels + 1) % 10, "of the real images, less than 50%: its classes are not those of this"),
+    ],
+    ids=["unknown", "asked for others", "of others", "otherwise numbered"],
+)
+def test_it_has_failed_where_the_extractor_does_not_know_the_classes(
+    digits: Digits, asked_more: int, real_labels: Callable[[Tensor], Tensor | None], told: str
+) -> None:
     _, test, labels = digits
-    found = evaluate_images(test[:60], test[60:120], labels=labels[:60] + 990)["class_accuracy"]
-    assert found.value is None and found.reason is not None
-    assert "the extractor sees 10 classes" in found.reason
+    asked, real = labels[:60] + asked_more, real_labels(labels[60:120])
+    found = evaluate_images(test[:60], test[60:120], labels=asked, real_labels=real)["class_accuracy"]
+    assert (found.status, found.value, found.expected) == ("failed", None, None)
+    assert found.reason is not None and told in found.reason
 
 
 def test_by_name_it_says_what_it_lacks() -> None:

@@ -11,7 +11,7 @@ from genzoo.errors import InvalidSamples
 from genzoo.evaluation import evaluate_images, evaluate_points, gaussian, load_extractor
 from genzoo.evaluation.checks import subset
 from genzoo.evaluation.metrics import NAMES
-from genzoo.evaluation.record import Metric
+from genzoo.evaluation.parts import Metric
 from genzoo.images import quantise, to_unit
 from genzoo.protocols import Comparison, Measurement
 

@@ -13,7 +13,7 @@ from genzoo.evaluation.intervals import wilson
 from genzoo.evaluation.metrics import NAMES, feature_metrics, size_warnings
 from genzoo.evaluation.neighbours import expected_coverage
 from genzoo.evaluation.pairs import pair_statistics
-from genzoo.evaluation.record import Metric
+from genzoo.evaluation.parts import Metric
 from genzoo.protocols import Comparison, ImageSet, Measurement
 
 NEED_CLASSES = {"class_distance", "class_accuracy"}

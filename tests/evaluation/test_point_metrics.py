@@ -16,6 +16,7 @@ from torch import Generator, Tensor
 from genzoo.data.points import density as known_density
 from genzoo.errors import InvalidSamples
 from genzoo.evaluation.checks import cut
+from genzoo.evaluation.parts import Likelihood, Metric
 from genzoo.evaluation.points import (
     KnownDensity,
     energy_distance,
@@ -26,7 +27,6 @@ from genzoo.evaluation.points import (
     point_metrics,
     sliced_w2,
 )  # fmt: skip
-from genzoo.evaluation.record import Likelihood, Metric
 
 N = 2000
 

@@ -52,6 +52,13 @@ def test_npz(tmp_path: Path) -> None:
     assert (found.name, found.shape, found.preparation, len(found)) == ("a.npz", (3, 8, 6), (), 5)
 
 
+def test_the_working_folder_is_called_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    picture(tmp_path / "mine", "a.png", "L")
+    monkeypatch.chdir(tmp_path / "mine")
+    assert read_images(Path()).name == "mine"
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_folder_of_pictures_in_the_order_of_their_names(tmp_path: Path, channels: int) -> None:
     images = noise(12, 7, 9, channels)

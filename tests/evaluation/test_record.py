@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from genzoo.errors import RunError
 from genzoo.evaluation.comparability import comparable
-from genzoo.evaluation.record import Content, Record, measured, read_record, seal, write_record
+from genzoo.evaluation.parts import measured
+from genzoo.evaluation.record import Content, Record, read_record, seal, write_record
 
 CONTENT: dict[str, Any] = {
     "status": "ok",

@@ -81,6 +81,15 @@ class Deaf(Shifted):
         return torch.zeros(())
 
 
+class ApartFromTheStart(Shifted):
+    """Its classes differ before anything was learned."""
+
+    def __init__(self, shape: tuple[int, ...], *, conditional: bool = False, num_classes: int | None = None) -> None:
+        super().__init__(shape, conditional=conditional, num_classes=num_classes)
+        if conditional:
+            nn.init.normal_(self.shifts.weight)
+
+
 class NullOfItsOwn(Shifted):
     def _shift(self, x: Tensor, labels: Tensor | None) -> Tensor:
         return super()._shift(x, labels) + (0.0 if labels is None else 1.0)
@@ -122,6 +131,11 @@ class Exploding(Told):
         ({"model": Forgiving}, "wrong_labels_are_refused", "labels -1 are taken"),
         ({"model": Unnumbered}, "conditioning_keeps_the_capabilities", "with conditional=true it has no num_classes"),
         ({"trainer": Likelihood}, "training_teaches_it_labels", "after 3 steps of likelihood no method returns"),
+        (
+            {"model": ApartFromTheStart, "trainer": Likelihood},
+            "training_teaches_it_labels",
+            "3 steps of likelihood leave the same model whatever the labels: pass them on",
+        ),
         ({"trainer": Exploding}, "training_teaches_it_labels", "a loss with labels is not finite"),
     ],
 )

@@ -41,7 +41,7 @@ class Discrete(nn.Module, ImportanceWeighted):
 
     def log_weights(self, x: Tensor, k: int) -> Tensor:
         noise = 0.3 * torch.randn(k, len(x))
-        return noise - 0.045 - x[0].numel() * math.log(self.levels)
+        return noise - 0.045 - x[0].numel() * math.log(self.levels) + 0 * self.idle
 
 
 class Transposed(Latent):

@@ -40,7 +40,7 @@ from genzoo.evaluation.likelihood.direct import densities, importance_weighted, 
 from genzoo.evaluation.likelihood.probability_flow import probability_flow
 from genzoo.evaluation.likelihood.quadrature import quadrature
 from genzoo.evaluation.likelihood.task import GIVEN_LABELS, NoLikelihood, Statement, Task, check_examples, none
-from genzoo.evaluation.record import Likelihood
+from genzoo.evaluation.parts import Likelihood
 
 __all__ = ["GIVEN_LABELS", "likelihoods"]
 

@@ -26,10 +26,10 @@ from typing import Any
 
 import torch
 from torch import Generator, Tensor
-from torch.special import log_ndtr
 
 from genzoo.capabilities import NoisePredictor, expand, supports
 from genzoo.evaluation.likelihood.task import Statement, Task
+from genzoo.images import log_normal_mass
 
 TIMESTEPS = 16
 
@@ -130,18 +130,3 @@ def _decoder(x: Tensor, mean: Tensor, variance: float, levels: int | None) -> Te
     else:
         log_p = log_normal_mass(x, mean, std, levels)
     return log_p.flatten(1).sum(1)
-
-
-def log_normal_mass(x: Tensor, mean: Tensor, std: float, levels: int) -> Tensor:
-    """log P(level) of a normal discretised to ``levels`` bins over [-1, 1], the outer bins open; same shape as ``x``.
-
-    log [Phi(b) - Phi(a)] of the bin's borders in standard units, taken in the tail where both are small.
-
-    Reference: Denoising Diffusion Probabilistic Models (Ho et al., 2020), equation 13.
-    """
-    half = 1 / (levels - 1)
-    low, high = (x - half - mean) / std, (x + half - mean) / std
-    low, high = torch.where(low > 0, -high, low), torch.where(low > 0, -low, high)
-    inside = log_ndtr(high) + torch.log(-torch.expm1(log_ndtr(low) - log_ndtr(high)))
-    first, last = log_ndtr((x + half - mean) / std), log_ndtr((mean - x + half) / std)
-    return torch.where(x < -1 + half, first, torch.where(x > 1 - half, last, inside))

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 
 from genzoo.errors import InvalidSamples
 from genzoo.evaluation.checks import subset
-from genzoo.evaluation.record import Likelihood, Unit
+from genzoo.evaluation.parts import Likelihood, Unit
 
 DEQUANTISED, GIVEN_LABELS = "uniform dequantisation", "given labels"
 NUMBERS_AT_ONCE = 1 << 20

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from genzoo.evaluation.likelihood.diffusion import Process, diffusion, log_normal_mass
+from genzoo.evaluation.likelihood.diffusion import Process, diffusion
 from genzoo.evaluation.likelihood.task import Statement, Task
+from genzoo.images import log_normal_mass
 from genzoo.testing import GaussianReference
 from genzoo.testing.closed_forms import Only
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from genzoo.capabilities import Critic, Decoder, Density, LowerBound
 from genzoo.errors import InvalidSamples
 from genzoo.evaluation.likelihood import likelihoods, task
-from genzoo.evaluation.record import Likelihood
+from genzoo.evaluation.parts import Likelihood
 from genzoo.testing import GaussianReference
 from genzoo.testing.closed_forms import LinearVAE, Only, Uniform
 
