@@ -20,7 +20,12 @@ def optimal_transport(noise: Tensor, x: Tensor, y: Tensor | None = None) -> Tens
     classes = [every] if y is None else [every[(y == label).cpu()] for label in y.unique()]
     dealt = torch.empty_like(noise)
     for rows in (part.to(x.device) for members in classes for part in members.split(ROWS_AT_ONCE)):
-        cost = -(x[rows].flatten(1).float() @ noise[rows].flatten(1).float().T)  # the squares are the same in any order
-        _, columns = linear_sum_assignment(cost.cpu().numpy())
+        _, columns = linear_sum_assignment(_affinity(x[rows], noise[rows]).cpu().numpy(), maximize=True)
         dealt[rows] = noise[rows[torch.from_numpy(columns).to(rows.device)]]
     return dealt
+
+
+def _affinity(x: Tensor, noise: Tensor) -> Tensor:
+    """x_i . noise_j, [n, n] float32: the squares in |noise_j - x_i|^2 add up to the same in any order."""
+    with torch.autocast(x.device.type, enabled=False):
+        return x.flatten(1).float() @ noise.flatten(1).float().T

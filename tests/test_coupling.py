@@ -18,6 +18,13 @@ def test_no_order_of_the_noise_lies_nearer_to_the_data(n: int) -> None:
     assert sorted(map(tuple, dealt.flatten(1).tolist())) == sorted(map(tuple, noise.flatten(1).tolist()))
 
 
+def test_low_precision_of_a_training_changes_nothing() -> None:
+    noise, x = torch.randn(2, 50, 3, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        dealt = optimal_transport(noise, x)
+    assert torch.equal(dealt, optimal_transport(noise, x))
+
+
 def test_noise_is_dealt_out_within_a_class_and_128_rows_at_most() -> None:
     generator = torch.Generator().manual_seed(0)
     noise, x = torch.randn(2, 300, 2, generator=generator)

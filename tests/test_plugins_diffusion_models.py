@@ -157,14 +157,23 @@ def test_the_size_of_the_data_is_an_option_and_otherwise_that_of_edm() -> None:
     assert ZOO.model("flow-matching", (2,), {"sigma_data": 0.7}, {"num_classes": None}).sigma_data == 0.7
 
 
-@pytest.mark.parametrize("make", [edm, ncsn])
-def test_the_net_s_time_covers_the_range_of_noise_from_0_to_1(make: Callable[..., nn.Module]) -> None:
+@pytest.mark.parametrize(
+    ("make", "times"),
+    [
+        (ncsn, lambda sigma, low, high: torch.log(sigma / low) / math.log(high / low)),
+        (edm, lambda sigma, low, high: 1 / (1 + sigma)),
+        (flow_matching, lambda sigma, low, high: 1 / (1 + sigma)),
+    ],
+)
+def test_the_net_s_time_is_in_0_to_1(make: Callable[..., nn.Module], times: Callable[..., Tensor]) -> None:
     model = make((2,))
     seen: list[Tensor] = []
     model.net = Says(lambda x, t: seen.append(t) or torch.zeros_like(x))
-    ends = torch.tensor([model.sigma_min, math.sqrt(model.sigma_min * model.sigma_max), model.sigma_max])
-    model.noisy_score(torch.zeros(3, 2), ends)
-    assert torch.allclose(seen[0], torch.tensor([0.0, 0.5, 1.0]), atol=1e-6)
+    low, high = model.sigma_min, model.sigma_max
+    sigma = torch.tensor([low, math.sqrt(low * high), high])
+    model.noisy_score(torch.zeros(3, 2), sigma)
+    assert torch.allclose(seen[0], times(sigma, low, high), atol=1e-6)
+    assert 0 <= seen[0].min() < 0.05 and 0.95 < seen[0].max() <= 1
 
 
 @pytest.mark.parametrize("name", ["ddpm", "ncsn", "edm", "flow-matching"])

@@ -25,11 +25,6 @@ def normal(model: Any, n: int, generator: Generator) -> Tensor:
     return torch.randn((n, *model.shape), generator=generator, device=generator.device)
 
 
-def in_range(x: Tensor) -> Tensor:
-    """Images [n, c, h, w] clipped to [-1, 1], where the data are; points [n, d] as they are."""
-    return x.clamp(-1, 1) if is_image(tuple(x.shape[1:])) else x
-
-
 @dataclass(frozen=True)
 class Respaced:
     """The noise process restricted to ``num_steps`` of its T timesteps, evenly spaced, the noisiest among them.

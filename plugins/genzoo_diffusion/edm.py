@@ -1,6 +1,5 @@
 """The preconditioned denoiser."""
 
-import math
 from typing import Annotated, ClassVar
 
 import torch
@@ -18,8 +17,8 @@ class Preconditioned(nn.Module, Denoiser, NoisyScore, Conditional):
 
         s^2 = sigma^2 + sigma_data^2     c_skip = sigma_data^2 / s^2     c_out = sigma sigma_data / s     c_in = 1 / s
 
-    The net's time in [0, 1] is linear in log sigma, over the whole range. The noisy score comes from F without the
-    difference D - x, which would lose its digits at small sigma.
+    The net's time in [0, 1] is 1 / (1 + sigma), most finely resolved where pictures take shape. The noisy score comes
+    from F without the difference D - x, which would lose its digits at small sigma.
 
     Reference: Elucidating the Design Space of Diffusion-Based Generative Models (Karras et al., 2022), table 1.
     """
@@ -63,11 +62,7 @@ class Preconditioned(nn.Module, Denoiser, NoisyScore, Conditional):
         return x.float(), scale, torch.sqrt(scale**2 + self.sigma_data**2)
 
     def _net(self, x: Tensor, sigma: Tensor, labels: Tensor | None) -> Tensor:
-        return self.net(x, self._time(sigma.to(x.device).float()).expand(len(x)), labels).float()
-
-    def _time(self, sigma: Tensor) -> Tensor:
-        low, high = math.log(self.sigma_min), math.log(self.sigma_max)
-        return (sigma.log() - low) / (high - low)
+        return self.net(x, (1 / (1 + sigma.to(x.device).float())).expand(len(x)), labels).float()
 
 
 def size_of(shape: tuple[int, ...]) -> float:

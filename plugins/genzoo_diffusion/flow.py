@@ -9,7 +9,7 @@ from pydantic import PositiveInt
 from torch import Generator, Tensor
 
 from genzoo.capabilities import NoisyScore, Velocity, as_denoiser, supports
-from genzoo_diffusion.ancestral import in_range, normal
+from genzoo_diffusion.ancestral import normal
 
 Speed = Callable[[Any, float], Any]
 """dx/dt of x at t; of numbers too, where all is linear."""
@@ -39,8 +39,7 @@ class Flow:
     """dx/dt = v(x, t) from N(0, I) at t = 0 to data at t = 1, in equal steps.
 
     A model without a velocity has that of its denoised data, v = (D - x) / (1 - t) at sigma = (1 - t) / t, with sigma
-    kept within its range; Euler's method is then DDIM. Heun's method takes its last step by Euler's. Images are clipped
-    to [-1, 1] at the end, where the data are, which only brings them nearer to these.
+    kept within its range; Euler's method is then DDIM. Heun's method takes its last step by Euler's.
 
     References: Flow Matching for Generative Modeling (Lipman et al., 2023); Flow Straight and Fast: Learning to
     Generate and Transfer Data with Rectified Flow (Liu et al., 2023).
@@ -57,8 +56,7 @@ class Flow:
 
     def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
         """The state after each step."""
-        for i, x in enumerate(self._walk(speed_of(model), normal(model, n, generator)), 1):
-            yield in_range(x) if i == self.num_steps else x
+        yield from self._walk(speed_of(model), normal(model, n, generator))
 
     def expected_std(self, model: Any, std: float) -> float:
         """Of what N(mean, std^2) becomes, whose velocity is linear: each step multiplies the state by a number."""

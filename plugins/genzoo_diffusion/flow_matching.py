@@ -41,9 +41,6 @@ class FlowMatching(Preconditioned, Velocity):
         output = self.net(x_t / size, t.expand(len(x_t)), labels).float()
         return (time * s**2 - (1 - time)) / size**2 * x_t + s / size * output
 
-    def _time(self, sigma: Tensor) -> Tensor:
-        return 1 / (1 + sigma)
-
 
 def flow_matching(
     shape: tuple[int, ...],

@@ -1,8 +1,7 @@
 """Samplers over falling noise levels, for anything that denoises.
 
-The state is the data plus sigma times noise; all start at the noisiest level, 80 at most. Of images the denoised data D
-are clipped to [-1, 1] at every step. That does no harm: the true D is a mean of pictures and lies in that range, so
-what is clipped only comes nearer to it.
+The state is the data plus sigma times noise; all start at the noisiest level, 80 at most. Denoised images are not
+clipped to [-1, 1] on the way: errors about black would then go one way only, and add up over the steps.
 """
 
 import itertools
@@ -16,7 +15,7 @@ from pydantic import Field, PositiveInt
 from torch import Generator, Tensor
 
 from genzoo.capabilities import Denoiser, as_denoiser
-from genzoo_diffusion.ancestral import in_range, normal
+from genzoo_diffusion.ancestral import normal
 
 MOST = 80.0
 """Beyond it the data are lost in the noise: the cosine schedule would go on to 20,000."""
@@ -26,9 +25,9 @@ Clean = Callable[[Any, float], Any]
 
 
 def clean_of(model: Any) -> Clean:
-    """D(x; sigma) [n, *shape], of images clipped to [-1, 1]."""
+    """D(x; sigma) [n, *shape]."""
     denoiser = as_denoiser(model)
-    return lambda x, sigma: in_range(denoiser.denoise(x, torch.tensor(sigma, device=x.device)))
+    return lambda x, sigma: denoiser.denoise(x, torch.tensor(sigma, device=x.device))
 
 
 def clean_of_normal(std: float) -> Clean:
