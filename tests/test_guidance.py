@@ -1,74 +1,33 @@
 """Guidance, held to Bayes' rule on mixtures whose every conditional is known in closed form."""
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from mixtures import CENTRES, Flow, Posterior, classifier, mixture
+from torch import Tensor, nn
 
 from genzoo.capabilities import (
     Denoiser,
-    LearnedVariance,
     NoisePredictor,
-    NoisyClassifier,
     NoisyScore,
     Velocity,
     as_noisy_score,
     as_score,
-    expand,
     offers,
     supports,
 )
 from genzoo.errors import InvalidConfig, MissingCapability
 from genzoo.guidance import Guidance, Guided, check, condition, steered
-from genzoo.sampling import draw, needed_parameters
 from genzoo.testing import GaussianReference, MixtureReference
 from genzoo.testing.closed_forms import Only
 
-CENTRES = torch.tensor([[1.0, 1.0], [-1.0, 0.5], [0.0, -1.0]], dtype=torch.float64)
+__all__ = ["classifier", "mixture"]
+
+
 X = 1.5 * torch.randn(9, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LABELS = torch.arange(9) % 3
 SIGMAS = [torch.tensor(0.4, dtype=torch.float64), torch.linspace(0.05, 8, 9, dtype=torch.float64)]
-
-
-class Flow(MixtureReference, Velocity, LearnedVariance):
-    """A mixture with a velocity, and with a variance that knows its class."""
-
-    def velocity(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """E[x_1 - x_0 | x_t]: (D - x_t) / (1 - t), and at t = 0 the mean of the data less the noise."""
-        later = t.clamp(min=1e-9)
-        clean = self.denoise(x_t / expand(later, x_t), (1 - later) / later)
-        return (clean - x_t) / expand(1 - t, x_t)
-
-    def predict_with_variance(self, x_t: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
-        return self.predict(x_t, timestep), self.weights.expand(len(x_t), -1)[:, :2]
-
-
-class Posterior(nn.Module, NoisyClassifier):
-    """What Bayes says of the mixture: log p(y | x; sigma), exactly."""
-
-    sigma_min, sigma_max = 1e-3, 1000.0
-    trainer = sampler = ""
-
-    def __init__(self, mixture: MixtureReference) -> None:
-        super().__init__()
-        self.mixture, self.shape, self.num_classes = mixture, mixture.shape, mixture.num_classes
-
-    def log_class_probs(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return self.mixture._blurred(x, sigma)[2].log_softmax(1)
-
-
-@pytest.fixture
-def mixture() -> Flow:
-    return Flow(CENTRES, 0.3**2)
-
-
-@pytest.fixture
-def classifier(mixture: Flow) -> Posterior:
-    return Posterior(mixture)
 
 
 def close(a: Tensor, b: Tensor, tolerance: float = 1e-9) -> bool:
@@ -230,74 +189,3 @@ def test_a_classifier_of_something_else_is_refused(mixture: Flow, classifier: Po
     assert "the classifier offers" in refusal(mixture, GaussianReference(torch.zeros(2)), MissingCapability)
     energy = Only(mixture, "energy")
     assert "guidance by a classifier needs NoisyScore" in refusal(energy, classifier, MissingCapability)
-
-
-# Drawn
-
-
-@dataclass(frozen=True)
-class Walk:
-    """The reverse of the blurring, in 60 steps of Euler from sigma 20 to 0.02."""
-
-    needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
-
-    def steps(self, model: Any, n: int, generator: Generator) -> Iterator[Tensor]:
-        sigmas = torch.logspace(1.3, -1.7, 61)
-        x = sigmas[0] * torch.randn((n, 2), generator=generator)
-        for sigma, lower in itertools.pairwise(sigmas):
-            x = x + (sigma - lower) * sigma * as_noisy_score(model).noisy_score(x, sigma)
-            yield x
-
-
-def test_both_halves_of_guidance_are_counted(mixture: Flow, classifier: Posterior) -> None:
-    single = MixtureReference(CENTRES.float(), 0.3**2)
-    judge = Posterior(single)
-    assert draw(Walk(), single, 30, seed=0).calls_per_sample == 60
-    assert draw(Walk(), single, 30, seed=0, guidance=Guidance(2.0)).calls_per_sample == 120
-    assert draw(Walk(), single, 30, seed=0, guidance=Guidance(2.0, judge)).calls_per_sample == 120
-
-
-def test_guidance_sends_samples_farther_into_their_class() -> None:
-    mixture = MixtureReference(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), 0.6**2)
-    plain = draw(Walk(), mixture, 2000, seed=0)
-    strong = draw(Walk(), mixture, 2000, seed=0, guidance=Guidance(4.0))
-    side = 1 - 2 * (torch.arange(2000) % 2)
-    assert (side * plain.x[:, 0] > 0).float().mean() == pytest.approx(0.952, abs=0.02)  # Phi(1 / 0.6)
-    assert (side * strong.x[:, 0] > 0).float().mean() > 0.995
-
-
-def test_an_unconditional_model_and_a_classifier_are_drawn_in_the_classifier_s_classes() -> None:
-    mixture = MixtureReference(torch.tensor([[2.0, 0.0], [-2.0, 0.0]]), 0.1)
-    blind = Only(mixture, "noisy_score", "sigma_min", "sigma_max")
-    samples = draw(Walk(), blind, 40, seed=0, guidance=Guidance(1.0, Posterior(mixture)))
-    assert samples.labels is not None and samples.labels.tolist() == [0, 1] * 20
-    assert (samples.x[0::2, 0] > 1).all() and (samples.x[1::2, 0] < -1).all()
-
-
-def test_the_classifier_s_weights_are_needed_too() -> None:
-    class Net(nn.Module, NoisyScore):
-        shape, sigma_min, sigma_max = (2,), 0.01, 50.0
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = nn.Linear(2, 2)
-
-        def noisy_score(self, x: Tensor, sigma: Tensor) -> Tensor:
-            return -self.net(x) / (1 + expand(sigma, x) ** 2)
-
-    class Judge(nn.Module, NoisyClassifier):
-        shape, sigma_min, sigma_max, num_classes = (2,), 0.01, 50.0, 3
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.net = nn.Linear(2, 3)
-
-        def log_class_probs(self, x: Tensor, sigma: Tensor) -> Tensor:
-            return self.net(x).log_softmax(1)
-
-    torch.manual_seed(0)
-    net, guidance = Net(), Guidance(1.0, Judge())
-    samples = draw(Walk(), net, 5, seed=0, guidance=guidance)
-    assert samples.parameters == needed_parameters(Walk(), net, guidance) == 6 + 9
-    assert draw(Walk(), net, 5, seed=0).parameters == 6
-    assert samples.flops_per_sample == 60 * (2 * 4 + 2 * 6 + 2 * 6)  # the net, the judge, and its gradient

@@ -69,16 +69,17 @@ def test_the_temperature_divides_the_tilt_alone() -> None:
     model, x = EBM((2,), base="normal"), torch.randn(5, 2)
     normal = 0.5 * x.square().sum(1)
     warm = model.energy(x) - normal
-    model.settle(step=0.01, temperature=0.1)
+    model.settle(step=0.01, temperature=0.1, num_steps=7)
     assert torch.allclose(model.energy(x) - normal, 10 * warm, rtol=1e-4)
 
 
 def test_a_walk_is_kept_with_the_weights() -> None:
     """A saved model is sampled as it was trained."""
     trained, loaded = EBM((2,)), EBM((2,))
-    trained.settle(step=0.01, temperature=0.1)
+    trained.settle(step=0.01, temperature=0.1, num_steps=7)
     loaded.load_state_dict(trained.state_dict())
     assert step_size(None, loaded) == pytest.approx(0.01) and temperature_of(loaded) == pytest.approx(0.1)
+    assert len(list(Langevin().steps(loaded, 3, torch.Generator().manual_seed(0)))) == 7
 
 
 def test_energies_begin_about_those_of_the_gaussian() -> None:

@@ -5,6 +5,7 @@ from textwrap import dedent
 
 import hypothesis.strategies as st
 import pytest
+import torch
 from hypothesis import given, settings
 from pydantic import ValidationError
 
@@ -12,6 +13,7 @@ from genzoo import suites
 from genzoo.config import Budget, SampleConfig, TrainConfig
 from genzoo.errors import InvalidConfig, UnknownName
 from genzoo.suites import Fairness, Table, expand, fairness, load_suite
+from genzoo.zoo import Zoo
 
 SUITE = """
 name: small
@@ -238,6 +240,19 @@ def test_shipped_suites_go_by_name(path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("name", sorted(suites.shipped_suites()))
 def test_every_shipped_suite_expands(name: str) -> None:
     assert all(expand(load_suite(name)))
+
+
+@pytest.mark.parametrize("name", ["full-recipes"])
+def test_a_paper_s_recipe_has_the_paper_s_parameters(name: str) -> None:
+    """Counted without memory for them; of what only a part is needed to sample, the whole is counted here."""
+    zoo = Zoo.load()
+    for table in load_suite(name).tables:
+        facts = {"levels": 256, "num_classes": 10}
+        for run in (run for run in table.runs if run.paper and run.paper.counts == "total"):
+            with torch.device("meta"):
+                model = zoo.model(run.model, (3, 32, 32), run.set, facts)
+            count = sum(p.numel() for p in model.parameters())
+            assert 0.8 < count / run.paper.parameters < 1.25, (run.model, count)
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:

@@ -60,6 +60,23 @@ def cost_chart(table: Table, cost: Column) -> Figure | None:
     return {"data": drawn, "layout": {"xaxis": xaxis, "yaxis": yaxis}}
 
 
+def trade_chart(table: Table) -> Figure | None:
+    """Precision against recall, of models and of real data; None where a table has not both.
+
+    One model's samplings are joined in order of their recall: guidance draws the curve of what it trades.
+    """
+    known = {column.key: column for column in table.columns}
+    if not {"precision", "recall"} <= known.keys():
+        return None
+    precision, recall = known["precision"], known["recall"]
+    points = {row.label: point for row in table.models if (point := _both(row, recall, precision))}
+    real = [row for row in table.rows if row.role == "ceiling" and _both(row, recall, precision)]
+    drawn = [_model(rows, precision, points, i) for i, rows in enumerate(by_model(table).values())]
+    drawn = [trace for trace in (*(_landmark(row, recall, precision) for row in real), *drawn) if trace["x"]]
+    axes = {"xaxis": {"title": {"text": recall.title}}, "yaxis": {"title": {"text": precision.title}}}
+    return {"data": drawn, "layout": axes} if points else None
+
+
 def by_model(table: Table) -> dict[str, list[Row]]:
     """The ranked rows by the model that was sampled; its place in the order gives its colour everywhere."""
     models: dict[str, list[Row]] = {}
@@ -117,8 +134,29 @@ def _logarithmic(values: Sequence[float]) -> Figure:
 
 def _point(row: Row, headline: Column, cost: Column) -> Point | None:
     """(cost, headline) of a row that has both, and a cost that a logarithmic axis can show."""
-    x, y = (row.cells[column.key].reading.value if column.key in row.cells else None for column in (cost, headline))
-    return (x, y) if x is not None and y is not None and x > 0 else None
+    point = _both(row, cost, headline)
+    return point if point and point[0] > 0 else None
+
+
+def _both(row: Row, first: Column, second: Column) -> Point | None:
+    """The two values of a row that has both."""
+    x, y = (row.cells[column.key].reading.value if column.key in row.cells else None for column in (first, second))
+    return None if x is None or y is None else (x, y)
+
+
+def _landmark(row: Row, x: Column, y: Column) -> Figure:
+    """One row as a named cross."""
+    return {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": [row.cells[x.key].reading.value],
+        "y": [row.cells[y.key].reading.value],
+        "text": [html.escape(row.model)],
+        "textposition": "bottom center",
+        "textfont": {"size": 11, "color": "var(--muted)"},
+        "marker": {"size": 9, "symbol": "x-thin-open", "color": "var(--muted)"},
+        "hoverinfo": "skip",
+    }
 
 
 def _model(rows: Sequence[Row], headline: Column, points: Mapping[str, Point], index: int) -> Figure:

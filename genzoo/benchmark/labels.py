@@ -58,4 +58,5 @@ def _sampling_settings(row: Trials) -> dict[str, Any]:
         return {}
     guidance = {} if sampling.guidance is None else {"guidance": f"{sampling.guidance:g}"}
     judges = {name: part.model for name, part in (sampling.references or {}).items()}
-    return {**sampling.options, **guidance, **judges, **({"seed": sampling.seed} if len(row.all) == 1 else {})}
+    settings = {**sampling.options, **guidance, **judges, **({"seed": sampling.seed} if len(row.all) == 1 else {})}
+    return {key: value for key, value in settings.items() if value is not None}

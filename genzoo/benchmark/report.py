@@ -64,6 +64,7 @@ class Section:
     table: Table
     cards: tuple[Card, ...]
     costs: tuple[Chart, ...]
+    trade: tuple[Chart, ...]
     losses: tuple[Chart, ...]
 
     @property
@@ -144,7 +145,8 @@ def _section(anchor: str, table: Table, entries: Sequence[Entry]) -> Section:
         for i, (row, found) in enumerate(owned, 1)
     ]
     costs = [Chart(cost.title, figure) for cost in CHARTED if (figure := charts.cost_chart(table, cost))]
-    return Section(anchor, table, tuple(cards), tuple(costs), tuple(_losses(owned, models)))
+    trade = [Chart("precision against recall", figure)] if (figure := charts.trade_chart(table)) else []
+    return Section(anchor, table, tuple(cards), tuple(costs), tuple(trade), tuple(_losses(owned, models)))
 
 
 def _record_name(entry: Entry, count: int) -> str:

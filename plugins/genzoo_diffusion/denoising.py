@@ -76,6 +76,7 @@ class Denoising:
 
     Args:
         lr: Learning rate.
+        beta2: Of Adam; the papers, whose trainings are long, have 0.999.
         objective: By default ``hybrid`` for a model that learns its variance, else ``simple``.
         weighting: Whose squared error the simple loss is: by default of what the model's net says.
         label_dropout: Share of the labels that a conditional model is not told.
@@ -86,6 +87,7 @@ class Denoising:
     """
 
     lr: PositiveFloat = 2e-3
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
     objective: Objective | None = None
     weighting: Weighting | None = None
     label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -106,7 +108,7 @@ class Denoising:
 
     def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
         """One Adam for the whole model."""
-        return adam(model, self.lr)
+        return adam(model, self.lr, self.beta2)
 
     def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch."""

@@ -20,10 +20,10 @@ def normal_quantile(u: Tensor) -> Tensor:
     return torch.special.ndtri(u.double().clamp(min=2.0**-25)).to(u.dtype)
 
 
-def adam(model: nn.Module, lr: float) -> dict[str, Optimizer]:
+def adam(model: nn.Module, lr: float, beta2: float = 0.99) -> dict[str, Optimizer]:
     """One Adam for the whole model.
 
     beta2 = 0.99: the squares of the gradients fall fast after a start from nothing, and a memory of 1,000 steps would
     keep the first of them for much of a short training.
     """
-    return {"model": Adam(model.parameters(), lr=lr, betas=(0.9, 0.99), fused=True)}
+    return {"model": Adam(model.parameters(), lr=lr, betas=(0.9, beta2), fused=True)}

@@ -14,6 +14,7 @@ from genzoo.capabilities import Denoiser, NoisyScore, as_denoiser, as_noisy_scor
 from genzoo.images import is_image
 from genzoo.protocols import Batch
 from genzoo_diffusion.drawn import adam, evenly, normal_quantile
+from genzoo_diffusion.edm import size_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +26,19 @@ class DenoisingScoreMatching:
 
     Args:
         lr: Learning rate.
+        beta2: Of Adam; the papers, whose trainings are long, have 0.999.
         label_dropout: Share of the labels that a conditional model is not told.
     """
 
     lr: PositiveFloat = 2e-3
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
     label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
     needs: ClassVar[tuple[type, ...]] = (NoisyScore,)
     low_precision: ClassVar[bool] = True
 
     def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
         """One Adam for the whole model."""
-        return adam(model, self.lr)
+        return adam(model, self.lr, self.beta2)
 
     def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch."""
@@ -61,12 +64,14 @@ class PreconditionedDenoising:
 
     Args:
         lr: Learning rate.
+        beta2: Of Adam; the papers, whose trainings are long, have 0.999.
         mean_log_sigma: P_mean, by default the logarithm of that median.
         std_log_sigma: P_std.
         label_dropout: Share of the labels that a conditional model is not told.
     """
 
     lr: PositiveFloat = 2e-3
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
     mean_log_sigma: float | None = None
     std_log_sigma: PositiveFloat = 1.2
     label_dropout: Annotated[float, Field(ge=0, le=1)] = 0.1
@@ -75,13 +80,13 @@ class PreconditionedDenoising:
 
     def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
         """One Adam for the whole model."""
-        return adam(model, self.lr)
+        return adam(model, self.lr, self.beta2)
 
     def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch; sigma is kept within the model's range."""
         batch = next(batches)
         denoiser = as_denoiser(labelled(model, batch.y, self.label_dropout))
-        size = getattr(model, "sigma_data", 0.5)
+        size = getattr(model, "sigma_data", size_of(tuple(batch.x.shape[1:])))
         sigma = self._sigmas(batch, size).clamp(denoiser.sigma_min, denoiser.sigma_max)
         scale = expand(sigma, batch.x)
         error = denoiser.denoise(batch.x + scale * torch.randn_like(batch.x), sigma) - batch.x

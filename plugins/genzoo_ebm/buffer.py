@@ -2,7 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor
@@ -53,16 +53,22 @@ class Walks:
         return Walks(next(itertools.islice(states, num_steps - 1, None)), self.age + num_steps, self.labels)
 
 
-def gone_on(
-    walks: Walks, model: Any, fresh: Walks, *, num_steps: int, step: float, lifetime: int, generator: Generator
-) -> Walks:
-    """As many of ``walks`` as there are ``fresh`` ones, chosen at random, go on by ``num_steps`` in their places.
+class Pace(NamedTuple):
+    """How walks go on: ``num_steps`` of size ``step`` at a time, ``lifetime`` of them until they begin anew."""
 
-    Those that have taken ``lifetime`` steps begin anew, as fresh ones.
+    num_steps: int
+    step: float
+    lifetime: int
+
+
+def gone_on(walks: Walks, model: Any, fresh: Walks, pace: Pace, generator: Generator) -> Walks:
+    """As many of ``walks`` as there are ``fresh`` ones, chosen at random, go on in their places.
+
+    Those whose life is over begin anew, as fresh ones.
     """
     rows = torch.randperm(len(walks.x), generator=generator, device=generator.device)[: len(fresh.x)]
     chosen = walks.at(rows)
-    walked = chosen.anew(chosen.age >= lifetime, fresh).advance(model, num_steps, step, generator)
+    walked = chosen.anew(chosen.age >= pace.lifetime, fresh).advance(model, pace.num_steps, pace.step, generator)
     walks.put(rows, walked)
     return walked
 

@@ -10,15 +10,17 @@ from torch import Generator, Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from genzoo.capabilities import Conditional, Energy, as_energy, labelled, supports
+from genzoo.errors import InvalidOption
 from genzoo.images import is_image
 from genzoo.protocols import Batch
-from genzoo_ebm.buffer import Walks, gone_on, state_of
-from genzoo_ebm.walks import confine_of, fork, temperature_of
+from genzoo_ebm.buffer import Pace, Walks, gone_on, state_of
+from genzoo_ebm.walks import confine_of, fork, step_size, temperature_of
 
 MOST = 100.0
 MATURE = 0.4
-IMAGES = {"step": 2.5e-5, "temperature": 1.25e-4, "noise": 0.03}
-POINTS = {"step": 0.02, "temperature": 1.0, "noise": 0.0}
+COLD = {"step": 2.5e-5, "temperature": 1.25e-4}
+NOISE = 0.03
+POINTS_STEP = 0.02
 
 
 @dataclass(kw_only=True)
@@ -41,9 +43,10 @@ class ContrastiveDivergence:
         lr: Learning rate.
         num_steps: Langevin steps per training step.
         lifetime: Steps of a walk from its start to its end.
-        step: Langevin step size, 2.5e-5 for images by default; for points 0.02, which get about by larger steps than
-            they are sampled with.
-        temperature: T, which a model of images is set to; the default, 1.25e-4, makes a walk of little but drift.
+        step: Langevin step size; by default 2.5e-5 for models of images that can be cooled, the model's own for others;
+            for points 0.02, which get about by larger steps than they are sampled with.
+        temperature: T, which a model of images that can be cooled is set to; the default, 1.25e-4 in place of 1, makes
+            a walk of little but drift.
         noise: Standard deviation of the Gaussian noise on the data, by default 0.03 for images, whose levels have no
             density, and none for points.
         buffer: Walks kept; as many as a batch has examples at least.
@@ -67,16 +70,27 @@ class ContrastiveDivergence:
         return {"model": Adam(model.parameters(), lr=self.lr, betas=(0.0, 0.999), fused=True)}
 
     def initialize(self, model: Any, batch: Batch) -> None:
-        """Fit the model's Gaussian to the first batch; a model of images keeps the walk that it is trained with."""
+        """Fit the model's Gaussian to the first batch; a model of images keeps the walk that it is trained with.
+
+        Raises:
+            InvalidOption: a temperature for a model that cannot be cooled.
+        """
         if hasattr(model, "initialize"):
             model.initialize(batch.x)
-        if hasattr(model, "settle") and is_image(model.shape):
-            model.settle(step=self._own("step", model), temperature=self._own("temperature", model))
+        cools = hasattr(model, "settle") and is_image(model.shape)
+        if self.temperature is not None and not cools:
+            told = f"temperature={self.temperature:g} has no effect on points and on models without a walk of their own"
+            raise InvalidOption(f"{told}: leave it out")
+        if cools:
+            own = {"step": model.step.item(), "temperature": model.temperature.item()}
+            usual = COLD if own["temperature"] == 1 else own
+            chosen = {name: getattr(self, name) or value for name, value in usual.items()}
+            model.settle(**chosen, num_steps=self.lifetime)
 
     def losses(self, model: nn.Module, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch."""
         batch = next(batches)
-        x = confine_of(model)(batch.x + self._own("noise", model) * torch.randn_like(batch.x))
+        x = confine_of(model)(batch.x + self._noise(model) * torch.randn_like(batch.x))
         labels = batch.y if supports(model, (Conditional,)) else None
         walked = self._walk(model, len(x), labels)
         both = labelled(model, walked.labels_after(labels))
@@ -85,31 +99,27 @@ class ContrastiveDivergence:
         mature = walked.age >= MATURE * self.lifetime
         fake = fake[mature] if mature.any() else real
         squares = real.square().mean() + fake.square().mean()
-        yield "model", energy_gap(real, fake, x[0].numel()) + self.energy_penalty * squares
+        yield "model", potential_gap(real, fake, x[0].numel() * temperature_of(model)) + self.energy_penalty * squares
 
-    def _own(self, name: str, model: Any) -> float:
-        asked: float | None = getattr(self, name)
-        return asked if asked is not None else (IMAGES if is_image(model.shape) else POINTS)[name]
+    def _noise(self, model: Any) -> float:
+        usual = NOISE if is_image(model.shape) else 0.0
+        return usual if self.noise is None else self.noise
+
+    def _step(self, model: Any) -> float:
+        return step_size(self.step, model) if is_image(model.shape) else self.step or POINTS_STEP
 
     def _walk(self, model: nn.Module, n: int, labels: Tensor | None) -> Walks:
         """As many walked examples as the batch has."""
         generator = fork(next(model.parameters()).device)
         if self.walks is None:
             self.walks = self._begun(model, max(self.buffer, n), labels, generator)
-        return gone_on(
-            self.walks,
-            model,
-            Walks.begin(model, n, labels, generator),
-            num_steps=self.num_steps,
-            step=self._own("step", model),
-            lifetime=self.lifetime,
-            generator=generator,
-        )
+        pace = Pace(self.num_steps, self._step(model), self.lifetime)
+        return gone_on(self.walks, model, Walks.begin(model, n, labels, generator), pace, generator)
 
     def _begun(self, model: nn.Module, n: int, labels: Tensor | None, generator: Generator) -> Walks:
         """Walks at the start, of all ages, so that they do not all end at once."""
         walks = Walks.begin(model, n, labels, generator)
-        ages = torch.arange(n, device=walks.x.device) * self.num_steps % self.lifetime
+        ages = torch.arange(n, device=walks.x.device) * self.lifetime // n // self.num_steps * self.num_steps
         return Walks(walks.x, ages, walks.labels)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -121,15 +131,15 @@ class ContrastiveDivergence:
         self.walks = Walks(**state) if state else None
 
 
-def energy_gap(real: Tensor, fake: Tensor, d: int) -> Tensor:
-    """The mean potential of data less that of walks, of examples of d numbers.
+def potential_gap(real: Tensor, fake: Tensor, scale: float) -> Tensor:
+    """The mean potential of data less that of walks, whose size is that of ``scale`` or of 1.
 
     Raises:
-        FloatingPointError: the walks run away: the gap is more than 100 a number, or not finite.
+        FloatingPointError: the walks run away: the gap is more than 100 times that size, or not finite.
     """
-    gap = real.mean() - fake.mean()
+    gap, most = real.mean() - fake.mean(), MOST * max(1.0, scale)
     size = gap.abs().item()
-    if not size < MOST * d:
-        told = f"the energies of data and walks are {size:.3g} apart, more than {MOST * d:.3g}"
+    if not size < most:
+        told = f"the potentials of data and walks are {size:.3g} apart, more than {most:.3g}"
         raise FloatingPointError(f"{told}: the walks run away (a smaller Langevin step helps)")
     return gap

@@ -13,8 +13,8 @@ from torch.optim import Adam, Optimizer
 from genzoo.capabilities import Conditional, Energy, as_energy, expand, labelled, supports
 from genzoo.coupling import optimal_transport
 from genzoo.protocols import Batch
-from genzoo_ebm.buffer import Walks, gone_on, state_of
-from genzoo_ebm.contrastive import energy_gap
+from genzoo_ebm.buffer import Pace, Walks, gone_on, state_of
+from genzoo_ebm.contrastive import potential_gap
 from genzoo_ebm.gradients import slope
 from genzoo_ebm.walks import first_states, fork, step_size, temperature_of
 
@@ -89,24 +89,18 @@ class EnergyMatching:
             return x.new_zeros(())
         both = labelled(model, walked.labels_after(None if labels is None else labels[:n]))
         real, fake = (temperature_of(model) * as_energy(both).energy(torch.cat([x[:n], walked.x]))).chunk(2)
-        return energy_gap(real, fake, x[0].numel())
+        return potential_gap(real, fake, x[0].numel() * temperature_of(model))
 
     def _walk(self, model: Any, n: int, labels: Tensor | None) -> Walks:
         generator = fork(next(model.parameters()).device)
         self.walks = self.walks or Walks.begin(model, max(self.buffer, n), labels, generator)
-        return gone_on(
-            self.walks,
-            model,
-            Walks.begin(model, n, labels, generator),
-            num_steps=self.num_steps,
-            step=step_size(self.step, model),
-            lifetime=LIVES * self._arrival(model),
-            generator=generator,
-        )
+        pace = Pace(self.num_steps, step_size(self.step, model), LIVES * self._arrival(model))
+        return gone_on(self.walks, model, Walks.begin(model, n, labels, generator), pace, generator)
 
     def _arrival(self, model: Any) -> int:
         """The number of steps in which time 1 passes."""
-        return math.ceil(2 * temperature_of(model) / step_size(self.step, model))
+        steps = 2 * temperature_of(model) / step_size(self.step, model)
+        return math.ceil(round(steps, 4))  # both are float32
 
     def state_dict(self) -> dict[str, Tensor]:
         """The walks and the number of steps."""

@@ -39,6 +39,7 @@ class EBM(nn.Module, Energy):
     shift: Tensor
     step: Tensor
     temperature: Tensor
+    num_steps: Tensor
 
     def __init__(
         self,
@@ -56,7 +57,8 @@ class EBM(nn.Module, Energy):
             self.num_classes = known_classes(num_classes)
         self.net = trunk(shape, getattr(self, "num_classes", 1), width)
         self.base = Gaussian(shape, independent=not self.fits)
-        for name, value in {"shift": 0.0, "step": 0.0025 if is_image(shape) else 0.002, "temperature": 1.0}.items():
+        step = 0.00025 if is_image(shape) else 0.002
+        for name, value in {"shift": 0.0, "step": step, "temperature": 1.0, "num_steps": 300}.items():
             self.register_buffer(name, torch.tensor(value))
 
     def initialize(self, x: Tensor) -> None:
@@ -66,10 +68,11 @@ class EBM(nn.Module, Energy):
         with torch.no_grad():
             self.shift.copy_(self.net(x).float().mean())
 
-    def settle(self, *, step: float, temperature: float) -> None:
-        """The walk that the model is trained with, and is sampled with from then on: its step size and T."""
+    def settle(self, *, step: float, temperature: float, num_steps: int) -> None:
+        """The walk that the model is trained with and sampled with from then on: its step size, T and steps."""
         self.step.fill_(step)
         self.temperature.fill_(temperature)
+        self.num_steps.fill_(num_steps)
 
     def energy(self, x: Tensor, *, labels: Tensor | None = None) -> Tensor:
         """E(x), or E(x, y), [n], in nats, up to a constant."""
@@ -130,4 +133,4 @@ class Potential(EBM):
     ) -> None:
         super().__init__(shape, width=width, base="normal", conditional=conditional, num_classes=num_classes)
         self.candidates, self.reach = 1, math.inf
-        self.settle(step=(4 if is_image(shape) else 2.4) * temperature / 300, temperature=temperature)
+        self.settle(step=(4 if is_image(shape) else 2.4) * temperature / 300, temperature=temperature, num_steps=300)

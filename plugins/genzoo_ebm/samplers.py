@@ -11,7 +11,7 @@ from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Generator, Tensor
 
 from genzoo.capabilities import Score, as_energy, expand
-from genzoo_ebm.walks import first_states, log_start, own_candidates, step_size, walk
+from genzoo_ebm.walks import first_states, log_start, own_candidates, own_num_steps, step_size, walk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,14 +26,14 @@ class Langevin:
     Algorithm to Simulate Posterior Distributions (Rubin, 1988), for the choice.
 
     Args:
-        num_steps: Gradient steps.
+        num_steps: Gradient steps; by default as many as the model is trained for, or 300.
         step: Step size e, in squared units of the data; the model's own by default, or 0.01.
         temperature: T of the noise sqrt(e T) N(0, I); below 1 the samples are more likely and less varied, at 0
             the walk flows downhill.
         candidates: States that each walk's start is chosen from, by their energy; the model's own by default, or 1.
     """
 
-    num_steps: PositiveInt = 300
+    num_steps: PositiveInt | None = None
     step: PositiveFloat | None = None
     temperature: NonNegativeFloat = 1.0
     candidates: PositiveInt | None = None
@@ -44,7 +44,7 @@ class Langevin:
         """Every state of the walk."""
         x = chosen(model, n, self.candidates or own_candidates(model), generator)
         states = walk(model, x, step_size(self.step, model), generator, self.temperature)
-        yield from itertools.islice(states, self.num_steps)
+        yield from itertools.islice(states, self.num_steps or own_num_steps(model))
 
     def expected_std(self, model: Any, std: float) -> float:
         """The standard deviation it converges to on N(0, std^2)."""

@@ -12,14 +12,14 @@ from genzoo.capabilities import as_score, supports
 
 @runtime_checkable
 class Walkable(Protocol):
-    """A model that says where walks over it begin and how long their steps are.
+    """A model that says where walks over it begin, how long their steps are and how many they take.
 
-    ``step`` is the step size of Langevin, whose drift is nowhere longer than ``reach``; first states have the density
-    ``log_start``, and each walk may choose among ``candidates`` of them.
+    ``step`` is the step size of Langevin; first states have the density ``log_start``, and each walk may choose among
+    ``candidates`` of them. It may have a ``reach``, beyond which no drift of a step goes in any coordinate.
     """
 
-    step: float
-    reach: float
+    step: float | Tensor
+    num_steps: int | Tensor
     candidates: int
 
     def start(self, n: int, generator: Generator) -> Tensor:
@@ -63,6 +63,11 @@ def step_size(asked: float | None, model: Any) -> float:
     if asked is not None:
         return asked
     return float(model.step) if supports(model, (Walkable,)) else 0.01
+
+
+def own_num_steps(model: Any) -> int:
+    """How many steps a walk takes: what the model says, or 300."""
+    return int(model.num_steps) if supports(model, (Walkable,)) else 300
 
 
 def own_candidates(model: Any) -> int:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, runtime_checkabl
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Adam, Optimizer
 
 from genzoo.capabilities import Critic, Decoder, Given, labelled, supports
@@ -19,7 +20,6 @@ from genzoo_gan.critics import PointCritic, ResidualCritic
 from genzoo_gan.objectives import OBJECTIVES, Objective
 from genzoo_gan.penalties import Judge, gradient_penalty, zero_centred
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -134,7 +134,8 @@ class Adversarial:
         if not supports(model, (Judged,)):
             self.owned.judge = OwnCritic(model, self.critic_width).to(batch.x.device)
             laid_out(self.owned.judge)
-        if self._steepness and any(isinstance(m, BATCH_NORMS) for m in self._judge(model).critic.modules()):
+        judged_together = any(isinstance(m, _BatchNorm) for m in self._judge(model).critic.modules())
+        if self._steepness and judged_together:
             raise InvalidOption(
                 f"adversarial: gradient_penalty={self._steepness:g} needs a critic that judges each example by itself, "
                 "this one has batch normalisation: set gradient_penalty=0 (r1 is allowed), or take sngan"

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genzoo.benchmark.charts import by_model, colour, cost_chart, loss_chart, pareto
+from genzoo.benchmark.charts import by_model, colour, cost_chart, loss_chart, pareto, trade_chart
 from genzoo.benchmark.columns import Column
 from genzoo.benchmark.costs import CALLS, CHARTED, TRAINING
 from genzoo.benchmark.table import Table, build
+from genzoo.evaluation.parts import measured
 from genzoo.evaluation.record import Record
 
 Records = Callable[..., Record]
@@ -34,7 +35,7 @@ def without_variables(part: Any) -> Any:
 
 def test_charts_are_valid_plotly(table: Table) -> None:
     log = [{"images": i, "loss": {"critic": 1.0, "generator": -1.0}} for i in range(3)]
-    for figure in (cost_chart(table, CALLS), loss_chart(log, 0)):
+    for figure in (cost_chart(table, CALLS), loss_chart(log, 0), trade_chart(table)):
         assert figure
         go.Figure(without_variables(figure))
 
@@ -127,6 +128,31 @@ def test_a_ceiling_below_zero_is_left_out_of_a_logarithmic_chart(records: Record
     figure = cost_chart(table, CALLS)
     assert figure and figure["layout"]["yaxis"]["type"] == "log"
     assert all(y > 0 for trace in figure["data"] for y in trace["y"])
+
+
+def test_guidance_draws_a_curve_of_precision_against_recall(records: Records) -> None:
+    """The samplings of one model in order of their recall, one that has lost all of it among them."""
+    curve = {0: (0.5, 0.8), 2: (0.7, 0.5), 8: (0.9, 0.0)}
+    guided = [
+        records(
+            "flow-matching",
+            "flow",
+            sampling__guidance=weight,
+            metrics__precision=measured(precision, "higher", "made up"),
+            metrics__recall=measured(recall, "higher", "made up"),
+        )
+        for weight, (precision, recall) in curve.items()
+    ]
+    figure = trade_chart(build(guided)[0])
+    assert figure
+    (drawn,) = figure["data"]
+    assert drawn["x"] == [0.0, 0.5, 0.8] and drawn["y"] == [0.9, 0.7, 0.5]
+
+
+def test_real_images_are_a_cross_and_points_have_no_such_chart(zoo: Zoo, table: Table) -> None:
+    figure = trade_chart(table)
+    assert figure and "train-vs-test" in figure["data"][0]["text"][0]
+    assert trade_chart(build(zoo("8gaussians"))[0]) is None
 
 
 def test_names_are_escaped_because_plotly_reads_markup(table: Table) -> None:
