@@ -1,4 +1,4 @@
-"""A guard against the network for tests of the doctor."""
+"""A guard against the network."""
 
 import socket
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The doctor asks nobody."""
+    """No test may open a connection."""
 
     def refuse(*_: object) -> None:
         raise OSError("the network is blocked")

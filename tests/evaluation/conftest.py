@@ -1,26 +1,17 @@
 """Feature sets and pictures that several tests use, and a guard against the network."""
 
-import socket
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import torch
+from offline import no_network
 from torch import Tensor
 
 import genzoo
 from genzoo.images import to_uint8
 
-
-@pytest.fixture(autouse=True)
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing here may open a connection."""
-
-    def refuse(*_: object) -> None:
-        raise OSError("the network is blocked")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+__all__ = ["no_network"]
 
 
 @pytest.fixture(scope="session")
