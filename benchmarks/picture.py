@@ -1,17 +1,30 @@
-"""docs/quickstart.png: real examples and each family's samples side by side, from the committed pictures.
+"""docs/SUITE.png: real examples and each family's samples side by side, from the committed pictures.
 
-python benchmarks/picture.py
+python benchmarks/picture.py [SUITE ...]
 """
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from genzoo.evaluation import Record, read_record
+from genzoo.benchmark.table import build
+from genzoo.evaluation import read_record
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "quickstart"
-TITLES = {
+SIDE, PAD, HEAD = 280, 16, 34
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of pictures: the data set, and the models with their titles."""
+
+    data: str
+    titles: dict[str, str]
+
+
+QUICK = {
     "train-vs-test": "data",
     "vae": "VAE",
     "sngan": "GAN",
@@ -19,33 +32,54 @@ TITLES = {
     "ebm": "energy",
     "ddpm": "diffusion",
 }
-SIDE, PAD, HEAD = 280, 16, 34
+REAL = {"train-vs-test": "data", "sngan": "SNGAN", "flow-matching": "flow matching", "edm": "EDM", "vdvae": "VDVAE"}
+REST = {
+    "multiscale-pixelcnn": "PixelCNN",
+    "energy-matching": "energy matching",
+    "ebm": "contrastive divergence",
+    "glow": "Glow",
+    "gaussian": "a Gaussian",
+}
+SHEETS = {
+    "quickstart": (Line("digits", QUICK), Line("8gaussians", QUICK)),
+    "fashion-mnist": (Line("fashion-mnist", REAL), Line("fashion-mnist", REST)),
+}
 
 
-def pictures(data: str) -> dict[str, Path]:
-    """The first picture of each model on a data set, in the order of TITLES."""
+def pictures(suite: str, data: str) -> dict[str, Path]:
+    """The picture of each model's best sampling on a data set."""
+    paths = sorted((ROOT / "benchmarks" / "results" / suite).glob("*/samples/*/record.json"))
+    records = {path.with_name("samples.png"): read_record(path) for path in paths}
     found: dict[str, Path] = {}
-    for path in sorted(RESULTS.glob("*/samples/*/record.json")):
-        record: Record = read_record(path)
-        if record.data.name == data and record.status == "ok":
-            found.setdefault(record.model.name, path.with_name("samples.png"))
-    return {name: found[name] for name in TITLES}
+    for table in build(records.values()):
+        for row in table.rows:
+            if row.record.data.name == data and row.record.status == "ok":
+                picture = next(path for path, record in records.items() if record is row.record)
+                found.setdefault(row.record.model.name, picture)
+    return found
 
 
-def main() -> None:
-    """Compose and write the picture."""
-    rows = [pictures("digits"), pictures("8gaussians")]
-    width, height = len(TITLES) * (SIDE + PAD) + PAD, HEAD + len(rows) * (SIDE + PAD)
-    sheet = Image.new("RGB", (width, height), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(20)
-    for column, (name, title) in enumerate(TITLES.items()):
-        left = PAD + column * (SIDE + PAD)
-        draw.text((left + SIDE / 2, HEAD / 2), title, fill="black", font=font, anchor="mm")
-        for row, found in enumerate(rows):
+def sheet(suite: str) -> Image.Image:
+    """The lines of a suite, a title above every picture."""
+    lines = SHEETS[suite]
+    columns = max(len(line.titles) for line in lines)
+    drawn = Image.new("RGB", (columns * (SIDE + PAD) + PAD, len(lines) * (SIDE + PAD + HEAD)), "white")
+    draw, font = ImageDraw.Draw(drawn), ImageFont.load_default(20)
+    for i, line in enumerate(lines):
+        found, top = pictures(suite, line.data), i * (SIDE + PAD + HEAD)
+        for column, (name, title) in enumerate(line.titles.items()):
+            left = PAD + column * (SIDE + PAD)
+            draw.text((left + SIDE / 2, top + HEAD / 2), title, fill="black", font=font, anchor="mm")
             picture = Image.open(found[name]).convert("RGB").resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-            sheet.paste(picture, (left, HEAD + row * (SIDE + PAD)))
-    sheet.save(ROOT / "docs" / "quickstart.png", optimize=True)
+            drawn.paste(picture, (left, top + HEAD))
+    return drawn
+
+
+def main(suites: list[str]) -> None:
+    """Compose and write the pictures."""
+    for suite in suites or SHEETS:
+        sheet(suite).save(ROOT / "docs" / f"{suite}.png", optimize=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

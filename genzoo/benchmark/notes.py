@@ -1,5 +1,6 @@
 """What is told around a table: what its numbers rest on, warnings, failed seeds, times of different machines."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,7 @@ def _warnings(rows: Sequence["Row"]) -> tuple[str, ...]:
     about: dict[str, dict[str, None]] = {}
     for row in rows:
         for record in row.trials.all:
-            for warning in (*record.warnings, *_not_finite(record)):
+            for warning in (*record.warnings, *_not_finite(record), *_ends_apart(record)):
                 about.setdefault(plain(warning, 300), {})[row.label] = None
     everyone = sum(row.role in ("model", "unranked") for row in rows)
     return tuple(text if len(who) >= everyone else f"{', '.join(who)}: {text}" for text, who in about.items())
@@ -100,3 +101,15 @@ def _not_finite(record: Record) -> tuple[str, ...]:
     if sampling is None or not sampling.num_not_finite:
         return ()
     return (f"{sampling.num_not_finite} of {sampling.n} samples were not finite",)
+
+
+def _ends_apart(record: Record) -> tuple[str, ...]:
+    """Annealed importance sampling brackets log Z only where its two ends meet, within 3 standard errors or 0.1."""
+    ends = [found for end in ("forward", "reverse") for found in record.likelihood if f"(AIS, {end}" in found.kind]
+    if len(ends) != 2 or any(end.value is None for end in ends):
+        return ()
+    (low, high), unit = sorted(end.value or 0.0 for end in ends), ends[0].unit
+    if high - low <= max(0.1, 3 * math.hypot(*(end.se or 0.0 for end in ends))):
+        return ()
+    told = f"the two ends of annealed importance sampling lie {high - low:,.2f} {unit} apart"
+    return (f"{told}: the normaliser, and so the likelihood, is not known",)

@@ -64,3 +64,16 @@ def test_the_ends_of_an_annealed_estimate_rank_nobody(records: Records) -> None:
         )
         assert not any(answer.cell.best for answer in table.likelihoods)
         assert not any(row.cells["likelihood"].best for row in table.rows)
+
+
+def test_ends_of_an_annealed_estimate_that_do_not_meet_are_told(records: Records) -> None:
+    def notes(forward: float, reverse: float, se: float = 0.01) -> list[str]:
+        ends = (of("estimate (AIS, forward)", forward, se=se), of("estimate (AIS, reverse)", reverse, se=se))
+        (table,) = build([records("ebm", "langevin", likelihood=ends), records("vae", "decode")])
+        return [note for note in table.notes if "annealed" in note]
+
+    assert notes(3.03, 3.02) == notes(3.0, 3.2, se=0.1) == []
+    assert notes(1441.0, 2453.0) == [
+        "ebm: the two ends of annealed importance sampling lie 1,012.00 bits/dim apart: the normaliser, and so the "
+        "likelihood, is not known"
+    ]
