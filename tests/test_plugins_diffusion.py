@@ -44,6 +44,15 @@ def test_ddpm_keeps_the_spread_and_starts_from_the_noisiest_level(num_steps: int
     assert samples.x.std(0).mean() == pytest.approx(STD, rel=0.2 if num_steps < 100 else 0.05)
 
 
+@pytest.mark.parametrize("sampler", ["ddim", "ddpm"])
+def test_images_are_not_clipped_on_the_way(sampler: str) -> None:
+    """Clipped at white, pixels of mean 1 would come out darker."""
+    model = GaussianReference(torch.ones(1, 2, 2), STD**2)
+    x = draw(ZOO.sampler(sampler, {"num_steps": 100}), model, 2000, seed=0).x
+    assert x.mean() == pytest.approx(1.0, abs=0.02)
+    assert x.std() == pytest.approx(STD, rel=0.1)
+
+
 @pytest.mark.parametrize(("sampler", "option"), [("ddim", -3), ("ddpm", 0), ("reverse-sde", 1), ("langevin", 0)])
 def test_impossible_numbers_of_steps_are_refused(sampler: str, option: int) -> None:
     with pytest.raises(Exception, match=f"{sampler!r}: num_steps={option} is not"):

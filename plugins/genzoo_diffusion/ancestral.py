@@ -1,4 +1,9 @@
-"""Samplers of a discrete noise process, by diffusers' schedulers: ``ddpm`` and ``ddim``."""
+"""Samplers of a discrete noise process, by diffusers' schedulers: ``ddpm`` and ``ddim``.
+
+Where x_0 is predicted it is not clipped to [-1, 1], as the papers clip: errors about black would then go one way only,
+and add up over the steps. A net of two million parameters, trained for ten minutes on Fashion-MNIST, had twice the
+Frechet distance with 100 clipped steps of DDIM.
+"""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -10,7 +15,6 @@ from pydantic import Field, PositiveInt
 from torch import Generator, Tensor
 
 from genzoo.capabilities import LearnedVariance, NoisePredictor, supports
-from genzoo.images import is_image
 
 Told = Callable[[Tensor, Tensor], Tensor]
 """What a scheduler is given, of x_t and t: the noise, and beside it what else it wants."""
@@ -53,10 +57,11 @@ class Respaced:
         before = torch.cat([torch.ones(1, dtype=torch.float64), self.abar[:-1]])
         return (1 - self.abar / before).clamp(max=LARGEST_BETA)
 
-    def config(self, clip: bool) -> dict[str, Any]:
+    @property
+    def config(self) -> dict[str, Any]:
         """What diffusers' schedulers are made with."""
         betas = self.betas.float().numpy()
-        return {"trained_betas": betas, "num_train_timesteps": len(betas), "clip_sample": clip}
+        return {"trained_betas": betas, "num_train_timesteps": len(betas), "clip_sample": False}
 
     def states(self, scheduler: Any, told: Told, x: Tensor, generator: Generator, **eta: float) -> Iterator[Tensor]:
         """The states of a scheduler of this process, from noise to data."""
@@ -71,8 +76,7 @@ class Respaced:
 class DDPMSampler:
     """Ancestral sampling: x_{t-1} ~ N(mu(x_t, eps), v_t), by diffusers' DDPMScheduler.
 
-    v_t is beta_t, or exp(w log beta_t + (1 - w) log beta-tilde_t) of a model that has learned w. Images are clipped to
-    [-1, 1] where x_0 is predicted; points are not.
+    v_t is beta_t, or exp(w log beta_t + (1 - w) log beta-tilde_t) of a model that has learned w.
 
     References: Denoising Diffusion Probabilistic Models (Ho et al., 2020), algorithm 2; Improved Denoising Diffusion
     Probabilistic Models (Nichol and Dhariwal, 2021), equation 15.
@@ -91,7 +95,7 @@ class DDPMSampler:
 
         learned, process = supports(model, (LearnedVariance,)), Respaced.of(model, self.num_steps)
         variance_type = "learned_range" if learned else "fixed_large"
-        scheduler = DDPMScheduler(**process.config(is_image(model.shape)), variance_type=variance_type)
+        scheduler = DDPMScheduler(**process.config, variance_type=variance_type)
         told = _with_variance(model) if learned else model.predict
         yield from process.states(scheduler, told, normal(model, n, generator), generator)
 
@@ -127,7 +131,7 @@ class DDIMSampler:
         from diffusers import DDIMScheduler
 
         process = Respaced.of(model, self.num_steps)
-        scheduler = DDIMScheduler(**process.config(is_image(model.shape)))
+        scheduler = DDIMScheduler(**process.config)
         yield from process.states(scheduler, model.predict, normal(model, n, generator), generator, eta=self.eta)
 
     def expected_std(self, model: Any, std: float) -> float:

@@ -97,10 +97,7 @@ class ImprovedDDPM(DDPM, LearnedVariance, LowerBound):
         return self._noise(output, x_t, timestep), (width + 1) / 2
 
     def log_bound(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """One draw of the bound from 17 timesteps, [n] nats: the decoder's, and one of each sixteenth of the rest.
-
-        x_0 is clipped to [-1, 1] where images are predicted, as the samplers do.
-        """
+        """One draw of the bound from 17 timesteps, [n] nats: the decoder's, and one of each sixteenth of the rest."""
         steps, first = Steps.of(self.betas), torch.zeros(len(x), dtype=torch.long, device=x.device)
         cost = steps.prior(x) + self._cost(steps, x, first, labels)
         for i in range(DRAWS):
@@ -113,7 +110,6 @@ class ImprovedDDPM(DDPM, LearnedVariance, LowerBound):
         x_t = signal * x + noise * torch.randn_like(x)
         found, width = self.predict_with_variance(x_t, t, labels)
         clean = (x_t.double() - noise.double() * found) / signal.double()
-        clean = clean.clamp(-1, 1) if self.levels is not None else clean
         return steps.costs(x.double(), clean, width.double(), t, self.levels)
 
 

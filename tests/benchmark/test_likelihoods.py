@@ -74,6 +74,6 @@ def test_ends_of_an_annealed_estimate_that_do_not_meet_are_told(records: Records
 
     assert notes(3.03, 3.02) == notes(3.0, 3.2, se=0.1) == []
     assert notes(1441.0, 2453.0) == [
-        "ebm: the two ends of annealed importance sampling lie 1,012.00 bits/dim apart: the normaliser, and so the "
-        "likelihood, is not known"
+        "ebm · langevin: the two ends of annealed importance sampling lie 1,012.00 bits/dim apart: the "
+        "normaliser, and so the likelihood, is not known"
     ]

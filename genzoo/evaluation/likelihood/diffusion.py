@@ -6,12 +6,11 @@ With alpha-bar_t = prod_{s <= t} (1 - beta_s), t = 0 ... T - 1, and r_t = SNR_t 
                  + sum_{t=1}^{T-1} KL(q(x_{t-1} | x_t, x) || N(mu(x_t, t), v_t I))   the steps
                  - log P(x | x_0)                                                    the decoder
 
-``mu`` is the posterior mean of x_{t-1} with the predicted image in place of x, clipped to [-1, 1] for images as the
-samplers do. For v_t = beta-tilde_t, the variance of the posterior, a step costs (r_{t-1} - r_t) / 2 times the squared
-error of that prediction; for v_t = beta_t it costs beta-tilde_t / beta_t as much, and d / 2 times
-(beta-tilde_t / beta_t - 1 - log(beta-tilde_t / beta_t)) besides. Both bounds come from the same calls, and the better
-is told. The decoder is a Gaussian about the prediction at t = 0, of points its density, of images its mass between the
-borders of the level, the outer levels open.
+``mu`` is the posterior mean of x_{t-1} with the predicted example in place of x. For v_t = beta-tilde_t, the variance
+of the posterior, a step costs (r_{t-1} - r_t) / 2 times the squared error of that prediction; for v_t = beta_t it costs
+beta-tilde_t / beta_t as much, and d / 2 times (beta-tilde_t / beta_t - 1 - log(beta-tilde_t / beta_t)) besides. Both
+bounds come from the same calls, and the better is told. The decoder is a Gaussian about the prediction at t = 0, of
+points its density, of images its mass between the borders of the level, the outer levels open.
 
 References: Denoising Diffusion Probabilistic Models (Ho et al., 2020), equations 5, 8 and 13; Variational Diffusion
 Models (Kingma et al., 2021), equation 14, for the steps in terms of the signal-to-noise ratio; Improved Denoising
@@ -118,8 +117,7 @@ def _predicted(model: Any, process: Process, generator: Generator, task: Task, t
     batches, times = task.batches(model, x_t.to(task.x)), t.to(task.x.device).split(task.rows_at_once)
     parts = [given.predict(part, timestep) for (given, part), timestep in zip(batches, times, strict=True)]
     found = torch.cat(parts).double().cpu()
-    clean = (x_t - noise * found) / signal
-    return clean if task.levels is None else clean.clamp(-1, 1)
+    return (x_t - noise * found) / signal
 
 
 def _decoder(x: Tensor, mean: Tensor, variance: float, levels: int | None) -> Tensor:
