@@ -32,12 +32,12 @@ QUICK = {
     "ebm": "energy",
     "ddpm": "diffusion",
 }
-REAL = {"train-vs-test": "data", "sngan": "SNGAN", "flow-matching": "flow matching", "edm": "EDM", "vdvae": "VDVAE"}
+REAL = {"train-vs-test": "data", "sngan": "SNGAN", "ddpm": "DDPM", "flow-matching": "flow matching", "vdvae": "VDVAE"}
 REST = {
     "multiscale-pixelcnn": "PixelCNN",
     "energy-matching": "energy matching",
     "ebm": "contrastive divergence",
-    "glow": "Glow",
+    "realnvp": "RealNVP",
     "gaussian": "a Gaussian",
 }
 SHEETS = {
