@@ -29,7 +29,12 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """A network that swallows every packet."""
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: time.sleep(30))
+
+    def wait_for_ever(*_: Any, **__: Any) -> None:
+        time.sleep(30)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", wait_for_ever)
 
 
 @pytest.fixture
