@@ -5,6 +5,9 @@ from typing import Any
 
 from genzoo.benchmark.seeds import Trials
 
+ALWAYS = ("num_steps", "guidance", "classifier")
+"""Settings of a sampler that are told wherever it has them."""
+
 
 def plain(value: Any, limit: int = 80) -> str:
     """``value`` as one printable line of at most ``limit`` characters: names and options are other people's text."""
@@ -20,11 +23,11 @@ def listed(names: Sequence[str]) -> str:
 def labels(rows: Sequence[Trials]) -> list[tuple[str, str]]:
     """The (model, sampler) of every row; rows that no setting tells apart have their ids."""
     records = [row.first for row in rows]
-    models = _named([record.model.name for record in records], [_training_settings(row) for row in rows])
+    names = [record.model.name for record in records]
+    models = _named(names, [_training_settings(row) for row in rows], names)
     samplers = [record.sampling.sampler if record.sampling and record.role == "model" else "" for record in records]
-    samplers = _named(
-        samplers, [_sampling_settings(row) for row in rows], always=("num_steps", "guidance", "classifier")
-    )
+    samplings = list(zip(models, samplers, strict=True))
+    samplers = _named(samplers, [_sampling_settings(row) for row in rows], samplings, ALWAYS)
     found = list(zip(models, samplers, strict=True))
     return [
         (model, sampler) if found.count((model, sampler)) == 1 else (f"{model} #{record.id[:6]}", sampler)
@@ -32,11 +35,13 @@ def labels(rows: Sequence[Trials]) -> list[tuple[str, str]]:
     ]
 
 
-def _named(names: Sequence[str], settings: Sequence[Mapping[str, Any]], always: Sequence[str] = ()) -> list[str]:
-    """Each name with the settings in which it differs from others of the same name, and those that are always told."""
+def _named(
+    names: Sequence[str], settings: Sequence[Mapping[str, Any]], groups: Sequence[Any], always: Sequence[str] = ()
+) -> list[str]:
+    """Each name with the settings in which it differs from others of its group, and those that are always told."""
     found = []
-    for name, mine in zip(names, settings, strict=True):
-        others = [other for same, other in zip(names, settings, strict=True) if same == name]
+    for name, mine, group in zip(names, settings, groups, strict=True):
+        others = [other for same, other in zip(groups, settings, strict=True) if same == group]
         told = [key for key in mine if key in always or any(key in o and o[key] != mine[key] for o in others)]
         found.append(" ".join([plain(name), *(f"{plain(key, 24)}={plain(mine[key], 24)}" for key in told)]))
     return found

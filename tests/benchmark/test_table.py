@@ -164,6 +164,14 @@ def test_labels_tell_the_settings_in_which_runs_of_one_name_differ(records: Reco
     ]
 
 
+def test_a_sampler_s_settings_are_compared_on_one_model(records: Records) -> None:
+    def drawn(model: str, temperature: float) -> Record:
+        return records(model, "decode", sampling__options={"temperature": temperature}, likelihood=())
+
+    (table,) = build([drawn("vae", 1.0), drawn("glow", 1.0), drawn("glow", 0.9)])
+    assert sorted(labels(table)) == ["glow · decode temperature=0.9", "glow · decode temperature=1.0", "vae · decode"]
+
+
 def test_warnings_are_told_once_with_the_rows_they_are_about(records: Records) -> None:
     (table,) = build(
         [
