@@ -164,12 +164,12 @@ def _losses(owned: Sequence[tuple[Row, Sequence[Entry]]], models: Mapping[str, i
 
 
 def _picture(entry: Entry, plate: Plate | None) -> str:
-    """The samples as a data URI; empty where there are none."""
-    if plate is None:
-        png = entry.picture()
+    """The samples as a data URI, points over the true density where they were kept; empty where there are none."""
+    points = entry.samples() if plate else None
+    if plate and points is not None and points.ndim == 2 and points.shape[1] == 2:
+        png: bytes | None = plate.draw(points)
     else:
-        samples = entry.samples()
-        png = None if samples is None or samples.ndim != 2 or samples.shape[1] != 2 else plate.draw(samples)
+        png = entry.picture()
     return f"data:image/png;base64,{base64.b64encode(png).decode()}" if png else ""
 
 

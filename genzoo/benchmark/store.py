@@ -7,7 +7,7 @@
 
 Every file appears under its final name only when it is complete, so a training is finished when its
 ``model.safetensors`` stands, and a sample set when its ``record.json`` does. The record is the truth; reports are made
-from it and can be thrown away.
+from it and can be thrown away. Samples and weights may be: a report needs neither, and a suite makes them again.
 """
 
 import json
@@ -41,7 +41,7 @@ class Entry:
         return self.folder.parent.parent.name
 
     def samples(self) -> np.ndarray | None:
-        """uint8 images [n, h, w, c] or float32 points [n, 2]; None where none were kept (a failed run)."""
+        """uint8 images [n, h, w, c] or float32 points [n, 2]; None where none were kept."""
         try:
             with np.load(self.folder / SAMPLES, allow_pickle=False) as file:
                 return file["arr_0"]
@@ -76,9 +76,11 @@ def find_training(out: Path, train_id: str) -> Path | None:
 
 
 def find_samples(out: Path, train_id: str, sample_id: str) -> Entry | None:
-    """A sample set that was drawn and evaluated, or None: a failed one counts as not yet done."""
+    """A sample set that was drawn, evaluated and kept, or None: a failed one counts as not yet done."""
     entry = _read(out / train_id / "samples" / sample_id)
-    return entry if isinstance(entry, Entry) and entry.record.status == "ok" else None
+    if isinstance(entry, str) or entry.record.status != "ok" or not (entry.folder / SAMPLES).is_file():
+        return None
+    return entry
 
 
 def load(folder: Path) -> Results:
@@ -132,17 +134,13 @@ def _not_results(folder: Path, skipped: tuple[str, ...]) -> str:
 
 def _read(folder: Path) -> Entry | str:
     """The entry, or one line that says why it is passed over."""
-    name = "/".join(folder.parts[-3:])
     path = folder / RECORD
     if not path.is_file():
-        return f"{name}: half written, it has no {RECORD}"
+        return f"{'/'.join(folder.parts[-3:])}: half written, it has no {RECORD}"
     try:
-        record = read_record(path)
+        return Entry(folder, read_record(path))
     except RunError as error:
         return str(error)
-    if record.status == "ok" and not (folder / SAMPLES).is_file():
-        return f"{name}: half written, it has no {SAMPLES}"
-    return Entry(folder, record)
 
 
 def _tells_losses(line: Any) -> bool:

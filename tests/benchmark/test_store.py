@@ -70,10 +70,6 @@ def edit_it(folder: Path) -> None:
     (folder / "record.json").write_text(text.replace('"seed": 0', '"seed": 1'))
 
 
-def lose_the_samples(folder: Path) -> None:
-    (folder / "samples.npz").unlink()
-
-
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -82,7 +78,6 @@ def lose_the_samples(folder: Path) -> None:
         (put_a_list_in_its_place, "has schema None"),
         (make_it_another_version_s, "has schema 'genzoo.eval/99', this version reads 'genzoo.eval/1'"),
         (edit_it, "was changed after it was written"),
-        (lose_the_samples, "half written, it has no samples.npz"),
     ],
 )
 def test_what_cannot_be_used_is_passed_over_and_named(
@@ -95,6 +90,17 @@ def test_what_cannot_be_used_is_passed_over_and_named(
     (skipped,) = results.skipped
     assert "bad/samples/s2" in skipped and says in skipped and "\n" not in skipped
     assert store.find_samples(tmp_path, "bad", "s2") is None
+
+
+def test_records_whose_samples_were_not_kept_make_a_report_and_are_drawn_again_by_a_suite(
+    tmp_path: Path, write: Write, records: Records
+) -> None:
+    folder = write(tmp_path, "t1", "s1", records("vae", "decode"))
+    (folder / "samples.npz").unlink()
+    results = store.load(tmp_path)
+    assert [entry.train_id for entry in results.entries] == ["t1"] and not results.skipped
+    assert results.entries[0].samples() is None and results.entries[0].picture()
+    assert store.find_samples(tmp_path, "t1", "s1") is None
 
 
 def test_a_training_that_was_cut_off_is_named(tmp_path: Path, write: Write, records: Records) -> None:
