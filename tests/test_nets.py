@@ -98,6 +98,15 @@ def test_the_residual_net_depends_on_every_coordinate_and_on_time() -> None:
     assert (x.grad != 0).all() and (t.grad != 0).all()
 
 
+def test_however_far_a_point_strays_the_residual_net_answers_within_bounds() -> None:
+    net = ResidualMLP(2, 16, 3)
+    for parameter in net.parameters():
+        nn.init.normal_(parameter, std=2.0)  # each block alone would multiply a state by more than a hundred
+    far = net(1e6 * torch.randn(100, 2), torch.rand(100))
+    most = math.sqrt(16) * net.out.weight.abs().sum(1) + net.out.bias.abs()  # no normalised number exceeds sqrt(width)
+    assert (far.abs() <= most).all()
+
+
 @given(channels=st.sampled_from([1, 3]), height=st.integers(4, 33), width=st.integers(4, 33))
 @settings(max_examples=10, deadline=None)
 def test_the_unet_takes_images_of_any_size_and_makes_as_many_pictures_as_asked(

@@ -79,7 +79,8 @@ def embedded_time(t: Tensor, width: int) -> Tensor:
 class ResidualMLP(nn.Module):
     """A residual net for points, each block shifted by an embedding of t in [0, 1] and of the class.
 
-    x [n, d], t [n], labels [n] or None -> [n, outputs * d].
+    x [n, d], t [n], labels [n] or None -> [n, outputs * d]. What a block and the last layer see is normalised, so that
+    the output is bounded: without it, a path that strays to where the net was never trained is thrown to infinity.
     """
 
     def __init__(
@@ -101,5 +102,5 @@ class ResidualMLP(nn.Module):
         shift = self.embed_t(embedded_time(t, self.width)) + self.embed_class(labels, x)
         h = self.embed_x(x)
         for block in self.blocks:
-            h = h + block(h + shift)
-        return self.out(F.silu(h))
+            h = h + block(F.layer_norm(h, (self.width,)) + shift)
+        return self.out(F.silu(F.layer_norm(h, (self.width,))))
