@@ -3,6 +3,7 @@
 import inspect
 import json
 import logging
+import re
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from command_line import Record, library, printed, refused, toy
 from fake_plugins import Site, site
 
 from genzoo.cli import main
+from genzoo.cli.making import train
 from genzoo.config import Budget, SampleConfig
 
 __all__ = ["library", "site", "toy"]
@@ -52,6 +54,18 @@ def test_a_wrong_training_is_refused_before_it_begins(
 ) -> None:
     assert refused(capsys, "train", "--data", "digits", *words).startswith(told)
     assert library.calls == []
+
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+EXAMPLES = re.findall(
+    r"^ *(genzoo train .*?--data (?:digits|8gaussians).*?)(?:   .*)?$", f"{train.__doc__}\n{README}", re.M
+)
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_the_examples_of_train_are_commands_that_work(library: SimpleNamespace, line: str) -> None:
+    assert main(line.split()[1:]) == 0
+    assert len(library.calls) == 1
 
 
 def test_sample_draws_and_saves(library: SimpleNamespace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,7 +23,7 @@ app = typer.Typer(
     help="""Train, sample and compare generative models.
 
     \b
-    genzoo quickstart                                the five families on built-in data
+    genzoo quickstart                                five families on built-in data
     genzoo list                                      what there is to choose from
     genzoo train ddpm --data digits --budget 60s     one model; prints its run folder
     genzoo sample RUN --out digits.png               look at it

@@ -33,7 +33,7 @@ def train(
 
     \b
     genzoo train ddpm --data digits --budget 5m
-    genzoo train realnvp --data 8gaussians --set depth=8 --set batch_size=256
+    genzoo train realnvp --data 8gaussians --set couplings=8 --set batch_size=256
     genzoo train vae --data folder:photos --out runs/mine --resume
 
     A --set goes to whoever has that option: the model, the trainer or the loop (batch_size, ema, clip, warmup,
@@ -69,7 +69,7 @@ def sample(
     \b
     genzoo sample runs/ddpm-digits-1a2b3c4d --sampler ddim --set num_steps=20
     genzoo sample runs/ddpm-digits-1a2b3c4d -n 5000 --out samples.npz
-    genzoo sample runs/conditional-digits-5e6f7a8b --label 3 --guidance 2 --out threes.png
+    genzoo sample runs/flow-matching-digits-5e6f7a8b --label 3 --guidance 2 --out threes.png
 
     Samples of a conditional model are asked for by label: a column of the picture is a class, arr_1 of the .npz holds
     the labels.

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from genzoo.cli.options import Out, Settings
+from genzoo.cli.options import ResultsOut, Settings
 
 
-def quickstart(out: Out = None) -> int:
-    """Compare the five families on built-in data.
+def quickstart(out: ResultsOut = None) -> int:
+    """Compare five families on built-in data.
 
     Trains, samples and evaluates them, prints the table and writes the report. What an earlier quickstart finished is
     not done again.
@@ -19,7 +19,7 @@ def quickstart(out: Out = None) -> int:
 
 def bench(
     suite: Annotated[str, typer.Argument(help="A shipped suite, or the path of a .yaml file.")],
-    out: Out = None,
+    out: ResultsOut = None,
     settings: Settings = None,
     only: Annotated[
         str | None, typer.Option(metavar="PATTERN", help="Only the runs it matches, such as 'ddpm*'.")

@@ -7,6 +7,7 @@ import typer
 
 Settings = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="An option; repeatable.")]
 Out = Annotated[Path | None, typer.Option(help="Output folder; a sensible one under runs/ by default.")]
+ResultsOut = Annotated[Path | None, typer.Option("--out", help="Results folder; results/SUITE by default.")]
 Guidance = Annotated[
     float | None,
     typer.Option(min=0, metavar="W", help="How strongly labels are followed: p(x) p(y|x)^W; two calls of the network."),
