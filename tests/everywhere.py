@@ -19,6 +19,12 @@ from genzoo.errors import GenZooError
 from genzoo.protocols import Batch
 from genzoo.training import fit
 
+TRAINED: dict[str, dict[str, Any]] = {
+    **{model: {f"model.{name}": value for name, value in options.items()} for model, options in FAMILIES.items()},
+    "mppca": {"model.components": 3, "trainer.num_examples": 200},
+}
+"""The models with their options: one a family, and one that is fitted without a gradient."""
+
 
 class Exploding(Squares):
     """One process's loss is not finite at step 3."""
@@ -45,7 +51,7 @@ def outcome(trainer: Any, folder: Path) -> str:
 
 def command(model: str, folder: Path, batch_size: int) -> list[str]:
     """50 steps on points."""
-    options = [f"model.{name}={value}" for name, value in FAMILIES[model].items()]
+    options = [f"{name}={value}" for name, value in TRAINED[model].items()]
     settings = [word for option in [*options, f"batch_size={batch_size}"] for word in ("--set", option)]
     return ["train", model, "--data", "8gaussians", "--budget", "50steps", "--out", str(folder / model), *settings]
 
@@ -54,7 +60,7 @@ def everything(folder: Path) -> dict[str, Any]:
     """Train every family, then what goes wrong in one process alone."""
     return {
         "odd": main(command("vae", folder / "odd", 33)),
-        "status": {model: main(command(model, folder, 32)) for model in FAMILIES},
+        "status": {model: main(command(model, folder, 32)) for model in TRAINED},
         "exploded": outcome(Exploding(), folder / "exploded"),
         "stopped": outcome(Squares(before=stop_one), folder / "stopped"),
     }

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from everywhere import command
-from small import FAMILIES, names
+from everywhere import TRAINED, command
+from small import names
 
 from genzoo.checkpoint import load_checkpoint
 from genzoo.cli import main
@@ -57,7 +57,7 @@ def flat(state: dict[str, torch.Tensor]) -> torch.Tensor:
     return torch.cat([value.flatten() for value in state.values()])
 
 
-@pytest.mark.parametrize("model", FAMILIES)
+@pytest.mark.parametrize("model", TRAINED)
 def test_weights_averages_and_optimizers_are_the_same_everywhere(folder: Path, model: str) -> None:
     one, other = states(folder, model)
     assert one["step"] == other["step"] == 50 and one["processes"] == 2
@@ -66,7 +66,7 @@ def test_weights_averages_and_optimizers_are_the_same_everywhere(folder: Path, m
     assert one["model"].keys() == other["model"].keys()
 
 
-@pytest.mark.parametrize("model", FAMILIES)
+@pytest.mark.parametrize("model", TRAINED)
 def test_noise_differs_between_processes(folder: Path, model: str) -> None:
     one, other = states(folder, model)
     assert not torch.equal(one["random"], other["random"])
@@ -88,7 +88,7 @@ def test_a_deterministic_objective_takes_the_steps_of_one_process_with_the_whole
     assert Run.open(folder / "realnvp").cost["flops"] == Run.open(tmp_path / "realnvp").cost["flops"] > 0
 
 
-@pytest.mark.parametrize("model", FAMILIES)
+@pytest.mark.parametrize("model", TRAINED)
 def test_one_process_writes_the_run(folder: Path, model: str) -> None:
     run = Run.open(folder / model)
     assert run.cost["images_seen"] >= 50 * 32
@@ -97,7 +97,7 @@ def test_one_process_writes_the_run(folder: Path, model: str) -> None:
 
 
 def test_one_process_speaks(folder: Path) -> None:
-    assert (folder / "stdout.txt").read_text().splitlines() == [str(folder / model) for model in FAMILIES]
+    assert (folder / "stdout.txt").read_text().splitlines() == [str(folder / model) for model in TRAINED]
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused_before_anything_is_written(folder: Path) -> None:
@@ -121,6 +121,6 @@ def test_weights_are_the_same_on_two_gpus(tmp_path: Path) -> None:
     if torch.cuda.device_count() < 2:
         pytest.skip("needs two CUDA devices")
     launch(tmp_path)
-    for model in FAMILIES:
+    for model in TRAINED:
         one, other = states(tmp_path, model)
         assert torch.equal(flat(one["model"]), flat(other["model"]))

@@ -32,7 +32,7 @@ def test_the_gradient_is_data_against_walks(steepness: float, num_steps: int) ->
 
     All walks are 300 steps old when they count: in one go, or in six training steps.
     """
-    trainer = ContrastiveDivergence(num_steps=num_steps, lifetime=750, step=0.1, energy_penalty=0, buffer=4000)
+    trainer = ContrastiveDivergence(num_steps=num_steps, lifetime=600, step=0.1, energy_penalty=0, buffer=4000)
     model = Parabola(steepness)
     trainer.walks = Walks.begin(model, 4000, None, torch.Generator().manual_seed(0))
     batches = data(2.0)
@@ -56,7 +56,7 @@ def test_the_penalty_pulls_energies_to_zero() -> None:
 
 
 def test_walks_go_on_where_they_were() -> None:
-    trainer = ContrastiveDivergence(num_steps=3, lifetime=1000, step=1e-8, buffer=50)
+    trainer = ContrastiveDivergence(num_steps=4, lifetime=1000, step=1e-8, buffer=50)
     model = Parabola(1.0)
     list(trainer.losses(model, data(2.0, n=10)))
     before = walks_of(trainer)
@@ -64,7 +64,7 @@ def test_walks_go_on_where_they_were() -> None:
     after = walks_of(trainer)
     moved = (after.x - before.x).abs().max(1).values
     assert 0 < (moved > 0).sum() <= 10 and moved.max() < 0.01
-    assert set((after.age - before.age)[moved > 0].tolist()) == {3}
+    assert set((after.age - before.age)[moved > 0].tolist()) == {4}
 
 
 def test_walks_begin_at_all_ages_and_begin_anew_when_their_life_is_over() -> None:
@@ -120,6 +120,11 @@ def test_a_potential_keeps_the_temperature_that_it_was_made_with() -> None:
 def test_a_temperature_is_refused_where_nothing_can_be_cooled() -> None:
     with pytest.raises(InvalidOption, match=r"temperature=0\.1 has no effect on points"):
         ContrastiveDivergence(temperature=0.1).initialize(EBM((2,), width=8), Batch(torch.rand(20, 2), None))
+
+
+def test_a_life_is_a_whole_number_of_training_steps() -> None:
+    with pytest.raises(ValueError, match="lifetime=100 is no multiple of num_steps=60"):
+        ContrastiveDivergence(num_steps=60)
 
 
 def test_walks_of_long_lives_begin_at_all_ages_too() -> None:

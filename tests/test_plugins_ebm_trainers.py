@@ -132,6 +132,15 @@ def test_a_potential_of_points_arrives_after_250_of_its_300_steps() -> None:
     assert EnergyMatching()._arrival(Potential((2,), width=8)) == 250
 
 
+@pytest.mark.parametrize("shape", [(2,), (1, 8, 8)])
+def test_an_energy_without_a_temperature_is_cooled_so_that_its_walks_arrive(shape: tuple[int, ...]) -> None:
+    model, trainer = EBM(shape, width=8), EnergyMatching()
+    assert 2 * model.temperature / model.step > model.num_steps  # time 1 would be out of reach
+    trainer.initialize(model, Batch(torch.rand(20, *shape)))
+    assert 2 * model.temperature / model.step <= model.num_steps == 300
+    assert model.temperature.item() == pytest.approx(0.01)
+
+
 def test_a_potential_carries_noise_to_data() -> None:
     torch.manual_seed(0)
     model = Potential((2,), width=64)

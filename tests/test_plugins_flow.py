@@ -47,6 +47,22 @@ def log_volume(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return torch.linalg.slogdet(jacobian.reshape(x.numel(), -1))[1]
 
 
+@pytest.mark.parametrize("shape", [(2,), (3,), (7,), (10,), (1, 3, 3), (3, 3, 3)])
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_number_of_the_latent_depends_on_several_of_the_data(kind: type[Flow], shape: tuple[int, ...]) -> None:
+    """One that no coupling steers would depend on a single one, and keep the shape of its distribution."""
+    torch.manual_seed(0)
+    model: Any = shake(kind(shape, width=8).double(), 0.2)
+    x = inside(1, shape, dtype=torch.float64)
+    jacobian = torch.autograd.functional.jacobian(lambda x: model.encode(x)[0], x, vectorize=True)
+    assert ((jacobian.flatten(1) != 0).sum(1) > 1).all()
+
+
+def test_a_logit_s_range_is_refused_where_there_is_no_logit() -> None:
+    with pytest.raises(ValueError, match=r"alpha=0\.1: points have no range"):
+        RealNVP((2,), alpha=0.1)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", MODELS)
 def test_any_size_is_a_bijection_with_the_density_of_the_change_of_variables(

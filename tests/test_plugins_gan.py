@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from genzoo.capabilities import Conditional, supports
 from genzoo.ema import Ema
+from genzoo.errors import InvalidOption
 from genzoo.protocols import Batch
 from genzoo_gan.critics import PointCritic, ResidualCritic
 from genzoo_gan.dcgan import DCGAN
@@ -116,6 +117,11 @@ def test_the_kept_critic_fits_the_data_and_is_told_of_classes_where_the_decoder_
     assert isinstance(judge.critic, kind) and supports(judge, (Conditional,))
     told = [judge.given(torch.full((4,), k)).discriminate(x) for k in range(3)]
     assert all(not torch.allclose(a, b) for a, b in itertools.combinations(told, 2))
+
+
+def test_the_width_of_a_critic_that_is_not_kept_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="critic_width=8 is of a critic that the trainer makes"):
+        started(Adversarial(critic_width=8), SNGAN((2,), **SMALL))
 
 
 def test_a_decoder_learns_from_the_kept_critic() -> None:

@@ -73,6 +73,11 @@ def test_the_critic_s_norm_can_be_left_to_a_penalty() -> None:
     assert bound.gain == 10
 
 
+def test_a_bound_is_refused_where_nothing_keeps_it() -> None:
+    with pytest.raises(ValueError, match="lipschitz=10 is of a normalised critic"):
+        SNGAN(GREY, spectral=False, lipschitz=10.0, **SMALL)
+
+
 def test_the_critic_of_points_is_no_steeper_than_it_says() -> None:
     """Every linear layer has spectral norm 1 and a leaky ReLU none above, so |c(x) - c(y)| <= L |x - y|."""
     torch.manual_seed(0)

@@ -1,5 +1,7 @@
 """The trainer of the references: one look at the data, and a closed form that the host leaves as it is."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from known_data import covariance, ring
@@ -9,9 +11,9 @@ from torch import Tensor
 from genzoo.protocols import Batch
 from genzoo.training import fit
 from genzoo_reference.gaussian import Gaussian
-from genzoo_reference.memory import Copycat
+from genzoo_reference.memory import KDE, Copycat
 from genzoo_reference.mppca import MPPCA
-from genzoo_reference.trainer import ClosedForm, gather
+from genzoo_reference.trainer import ClosedForm, look
 
 
 def batches(x: Tensor, size: int) -> list[Batch]:
@@ -20,14 +22,23 @@ def batches(x: Tensor, size: int) -> list[Batch]:
 
 def test_a_look_takes_as_many_examples_as_asked_and_their_labels() -> None:
     x = ring(100)
-    seen, labels = gather(iter(batches(x, 16)), 40)
+    seen, labels = look(iter(batches(x, 16)), 40)
     assert torch.equal(seen, x[:40])
     assert labels is not None
     assert labels.tolist() == [*range(16), *range(16), *range(8)]
 
 
 def test_examples_without_labels_have_none() -> None:
-    assert gather(iter([Batch(ring(8))]), 8)[1] is None
+    assert look(iter([Batch(ring(8))]), 8)[1] is None
+
+
+@pytest.mark.parametrize("make", [lambda: MPPCA((1, 4, 4), components=3), lambda: KDE((1, 4, 4), memory=50)])
+def test_a_density_keeps_its_digits_where_networks_are_called_in_bfloat16(make: Callable[[], MPPCA | KDE]) -> None:
+    model, x = make(), 0.1 * torch.randn(50, 1, 4, 4)
+    model.fit(x, None)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = model.log_prob(x)
+    assert torch.allclose(rounded, model.log_prob(x), atol=1e-4)
 
 
 @pytest.mark.parametrize("budget", ["1steps", "7steps", "500img"])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from genzoo import processes
-from genzoo.processes import this_process
+from genzoo.processes import anywhere, of_all, this_process
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,11 @@ def test_processes_join_on_the_processor_where_there_is_no_gpu_to_share(
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     monkeypatch.setattr(processes, "PartialState", lambda cpu: SimpleNamespace(cpu=cpu))
     assert this_process().cpu is on_processor
+
+
+def test_alone_there_is_nobody_to_ask() -> None:
+    x = torch.randn(3, 2)
+    assert anywhere(True) and not anywhere(False) and torch.equal(of_all(x), x)
 
 
 def test_alone_there_is_one_process() -> None:

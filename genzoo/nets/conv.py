@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genzoo.images import is_image
-from genzoo.nets.mlp import MLP, Activation, Wrap, identity
+from genzoo.nets.mlp import MLP
 from genzoo.nets.norm import Normalise
 
 
@@ -31,24 +31,22 @@ class ConvEncoder(nn.Module):
     and double the channels, two convolutions each.
     """
 
-    def __init__(
-        self, shape: tuple[int, ...], out: int, width: int, wrap: Wrap = identity, activation: Activation = nn.SiLU
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], out: int, width: int) -> None:
         super().__init__()
         sizes = halvings(*shape[1:])
         channels = _channels(width, len(sizes))
         layers: list[nn.Module] = [
             nn.ReplicationPad2d((0, shape[2] % 2, 0, shape[1] % 2)),
-            wrap(nn.Conv2d(shape[0], width, 4, stride=2, padding=1)),
-            activation(),
-            wrap(nn.Conv2d(width, width, 3, padding=1)),
-            activation(),
+            nn.Conv2d(shape[0], width, 4, stride=2, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.SiLU(),
         ]
         for fan_in, fan_out in itertools.pairwise(channels):
-            layers += [wrap(nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1)), activation()]
-            layers += [wrap(nn.Conv2d(fan_out, fan_out, 3, padding=1)), activation()]
+            layers += [nn.Conv2d(fan_in, fan_out, 3, stride=2, padding=1), nn.SiLU()]
+            layers += [nn.Conv2d(fan_out, fan_out, 3, padding=1), nn.SiLU()]
         self.trunk = nn.Sequential(*layers)
-        self.head = wrap(nn.Linear(channels[-1] * math.prod(sizes[-1]), out))
+        self.head = nn.Linear(channels[-1] * math.prod(sizes[-1]), out)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.trunk(x).flatten(1))
@@ -90,13 +88,11 @@ def _block(fan_in: int, fan_out: int) -> list[nn.Module]:
     return [*_norm(), nn.Conv2d(fan_in, fan_out, 3, padding=1)]
 
 
-def encoder(
-    shape: tuple[int, ...], out: int, width: int, wrap: Wrap = identity, activation: Activation = nn.SiLU
-) -> nn.Module:
+def encoder(shape: tuple[int, ...], out: int, width: int) -> nn.Module:
     """Data [n, *shape] to [n, out]: convolutional for images, three hidden layers for points."""
     if is_image(shape):
-        return ConvEncoder(shape, out, width, wrap, activation)
-    return MLP([shape[0], width, width, width, out], wrap, activation)
+        return ConvEncoder(shape, out, width)
+    return MLP([shape[0], width, width, width, out])
 
 
 def decoder(fan_in: int, shape: tuple[int, ...], width: int) -> nn.Module:

@@ -25,7 +25,10 @@ class Shifted(nn.Conv2d):
 
 
 class Enlarge(nn.ConvTranspose2d):
-    """A transposed convolution that doubles the picture: what it makes of a position lies at or after it."""
+    """A transposed convolution that doubles the picture: what it makes of a position lies in no row above it.
+
+    With a kernel of two columns nothing lies on its left either.
+    """
 
     def __init__(self, channels: int, kernel: tuple[int, int]) -> None:
         extra = kernel[1] - 2

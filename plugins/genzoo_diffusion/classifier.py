@@ -28,7 +28,7 @@ class Classifier(nn.Module, NoisyClassifier):
 
     Args:
         shape: Of one example.
-        width: Channels of the first stage (images) or hidden units (points).
+        width: Channels of the first stage (images), or half of the hidden units (points).
         sigma_min: Least noise.
         sigma_max: Most noise.
         num_classes: Classes of the data.

@@ -6,9 +6,10 @@ from torch.optim import Adam, Optimizer
 
 
 def evenly(n: int, device: torch.device) -> Tensor:
-    """One uniform draw from each n-th of [0, 1), [n]: every row by itself is uniform, together they fill the interval.
+    """One uniform draw from each n-th of [0, 1), [n], in order: together they fill the interval.
 
-    The loss of a batch then varies less from step to step than with independent draws.
+    A row is one of a shuffled batch, so that every example gets any of them. The loss of a batch then varies less from
+    step to step than with independent draws.
 
     Reference: Variational Diffusion Models (Kingma et al., 2021), appendix I.1, for the idea.
     """

@@ -12,9 +12,10 @@ from torch.optim import Adam, Optimizer
 from genzoo.capabilities import Conditional, Energy, as_energy, labelled, supports
 from genzoo.errors import InvalidOption
 from genzoo.images import is_image
+from genzoo.processes import anywhere
 from genzoo.protocols import Batch
 from genzoo_ebm.buffer import Pace, Walks, gone_on, state_of
-from genzoo_ebm.walks import confine_of, fork, step_size, temperature_of
+from genzoo_ebm.walks import confine_of, fit_base, fork, step_size, temperature_of
 
 MOST = 100.0
 MATURE = 0.4
@@ -42,7 +43,7 @@ class ContrastiveDivergence:
     Args:
         lr: Learning rate.
         num_steps: Langevin steps per training step.
-        lifetime: Steps of a walk from its start to its end.
+        lifetime: Steps of a walk from its start to its end, a multiple of ``num_steps``.
         step: Langevin step size; by default 2.5e-5 for models of images that can be cooled, the model's own for others;
             for points 0.02, which get about by larger steps than they are sampled with.
         temperature: T, which a model of images that can be cooled is set to; the default, 1.25e-4 in place of 1, makes
@@ -65,6 +66,11 @@ class ContrastiveDivergence:
     needs: ClassVar[tuple[type, ...]] = (Energy,)
     walks: Walks | None = field(default=None, init=False, repr=False)
 
+    def __post_init__(self) -> None:
+        if self.lifetime % self.num_steps:
+            told = f"lifetime={self.lifetime} is no multiple of num_steps={self.num_steps}"
+            raise ValueError(f"{told}: walks would be longer than the samples that they stand for")
+
     def optimizers(self, model: nn.Module) -> dict[str, Optimizer]:
         """One Adam for the whole model, beta_1 = 0: the walks answer the last update, not a mean of updates."""
         return {"model": Adam(model.parameters(), lr=self.lr, betas=(0.0, 0.999), fused=True)}
@@ -75,8 +81,7 @@ class ContrastiveDivergence:
         Raises:
             InvalidOption: a temperature for a model that cannot be cooled.
         """
-        if hasattr(model, "initialize"):
-            model.initialize(batch.x)
+        fit_base(model, batch.x)
         cools = hasattr(model, "settle") and is_image(model.shape)
         if self.temperature is not None and not cools:
             told = f"temperature={self.temperature:g} has no effect on points and on models without a walk of their own"
@@ -132,14 +137,14 @@ class ContrastiveDivergence:
 
 
 def potential_gap(real: Tensor, fake: Tensor, scale: float) -> Tensor:
-    """The mean potential of data less that of walks, whose size is that of ``scale`` or of 1.
+    """The mean potential of data less that of walks, whose size is that of ``scale`` or of 1; 0 of no walks.
 
     Raises:
-        FloatingPointError: the walks run away: the gap is more than 100 times that size, or not finite.
+        FloatingPointError: the walks of any process run away: the gap is more than 100 times that size, or not finite.
     """
-    gap, most = real.mean() - fake.mean(), MOST * max(1.0, scale)
+    gap, most = real.mean() - fake.mean() if len(fake) else fake.sum(), MOST * max(1.0, scale)
     size = gap.abs().item()
-    if not size < most:
+    if anywhere(not size < most):
         told = f"the potentials of data and walks are {size:.3g} apart, more than {most:.3g}"
         raise FloatingPointError(f"{told}: the walks run away (a smaller Langevin step helps)")
     return gap

@@ -16,8 +16,11 @@ from genzoo.protocols import Batch
 from genzoo_ebm.buffer import Pace, Walks, gone_on, state_of
 from genzoo_ebm.contrastive import potential_gap
 from genzoo_ebm.gradients import slope
-from genzoo_ebm.walks import first_states, fork, step_size, temperature_of
+from genzoo_ebm.model import flow_walk
+from genzoo_ebm.walks import first_states, fit_base, fork, own_num_steps, step_size, temperature_of
 
+COLD = 0.01
+"""T of a model that has none of its own."""
 SHARE = 4
 LIVES = 3
 
@@ -60,9 +63,10 @@ class EnergyMatching:
         return {"model": Adam(model.parameters(), lr=self.lr, betas=(0.9, 0.95), fused=True)}
 
     def initialize(self, model: Any, batch: Batch) -> None:
-        """Fit the model's Gaussian to the first batch."""
-        if hasattr(model, "initialize"):
-            model.initialize(batch.x)
+        """Fit the model's Gaussian to the first batch; cool a model whose walks would end before time 1."""
+        fit_base(model, batch.x)
+        if hasattr(model, "settle") and own_num_steps(model) < self._arrival(model):
+            model.settle(**flow_walk(model.shape, COLD))
 
     def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch."""
@@ -85,8 +89,6 @@ class EnergyMatching:
         arrived = walked.age >= self._arrival(model)
         walked = walked.at(arrived)
         n = len(walked.x)
-        if not n:
-            return x.new_zeros(())
         both = labelled(model, walked.labels_after(None if labels is None else labels[:n]))
         real, fake = (temperature_of(model) * as_energy(both).energy(torch.cat([x[:n], walked.x]))).chunk(2)
         return potential_gap(real, fake, x[0].numel() * temperature_of(model))

@@ -1,7 +1,7 @@
 """The energy-based model."""
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -103,6 +103,12 @@ class EBM(nn.Module, Energy):
         return -0.5 * self.base.encode(x).square().flatten(1).sum(1)
 
 
+def flow_walk(shape: tuple[int, ...], temperature: float) -> dict[str, Any]:
+    """A walk of 300 steps along a flow that is at the data at time 1: to time 1.2, and of images to time 2."""
+    end = 2.0 if is_image(shape) else 1.2
+    return {"step": 2 * temperature * end / 300, "temperature": temperature, "num_steps": 300}
+
+
 class Potential(EBM):
     """E(x) = V(x) / T with V a potential that carries N(0, I) to the data: an :class:`EBM` with the base N(0, I).
 
@@ -133,4 +139,4 @@ class Potential(EBM):
     ) -> None:
         super().__init__(shape, width=width, base="normal", conditional=conditional, num_classes=num_classes)
         self.candidates, self.reach = 1, math.inf
-        self.settle(step=(4 if is_image(shape) else 2.4) * temperature / 300, temperature=temperature, num_steps=300)
+        self.settle(**flow_walk(shape, temperature))

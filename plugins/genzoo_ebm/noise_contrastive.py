@@ -14,6 +14,7 @@ from genzoo.capabilities import Decoder, Density, Energy, as_energy, labelled, o
 from genzoo.images import is_image
 from genzoo.protocols import Batch
 from genzoo_ebm.gaussian import Gaussian
+from genzoo_ebm.walks import fit_base
 
 
 class Normaliser(nn.Module):
@@ -67,8 +68,7 @@ class NoiseContrastive:
 
     def initialize(self, model: Any, batch: Batch) -> None:
         """Fit the model's Gaussian, and the reference's, to the first batch; log Z begins where ratios are 1."""
-        if hasattr(model, "initialize"):
-            model.initialize(batch.x)
+        fit_base(model, batch.x)
         if self.reference is None:
             self.gaussian = Gaussian(tuple(batch.x.shape[1:])).to(batch.x.device)
             self.gaussian.fit(self._dequantised(batch.x))

@@ -13,6 +13,7 @@ from torch.optim import Adam, Optimizer
 from genzoo.capabilities import Energy, as_energy, expand, labelled
 from genzoo.protocols import Batch
 from genzoo_ebm.gradients import slope
+from genzoo_ebm.walks import fit_base
 
 
 @dataclass(kw_only=True)
@@ -47,8 +48,7 @@ class EnergyScoreMatching:
 
     def initialize(self, model: Any, batch: Batch) -> None:
         """Fit the model's Gaussian to the first batch."""
-        if hasattr(model, "initialize"):
-            model.initialize(batch.x)
+        fit_base(model, batch.x)
 
     def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a batch."""

@@ -89,6 +89,12 @@ def log_start(model: Any, x: Tensor) -> Tensor:
     return -0.5 * x.square().flatten(1).sum(1)
 
 
+def fit_base(model: Any, x: Tensor) -> None:
+    """Let a model that tilts another density fit that to x [n, *shape]."""
+    if hasattr(model, "initialize"):
+        model.initialize(x)
+
+
 def temperature_of(model: Any) -> float:
     """What the model calls its temperature, or 1."""
     return float(getattr(model, "temperature", 1.0))

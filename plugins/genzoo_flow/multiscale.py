@@ -22,11 +22,13 @@ def bijection(shape: tuple[int, ...], scales: int, alpha: float | None, levels: 
     Without ``alpha`` the logit's is half a level. Dequantised images reach half a level beyond [-1, 1].
 
     Raises:
-        ValueError: data of one number.
+        ValueError: data of one number; an ``alpha`` for points.
     """
     if max(shape) < 2:
         raise ValueError(f"data of shape {shape} has one number: a coupling needs two, one to steer the other")
     if not is_image(shape):
+        if alpha is not None:
+            raise ValueError(f"alpha={alpha:g}: points have no range that a logit would open; leave alpha out")
         return Chain(*steps(shape, 0), Flatten(shape))
     levels = levels or 256
     return Chain(Logit(levels / (levels - 1), alpha or 1 / (2 * levels)), multiscale(shape, scales, steps))

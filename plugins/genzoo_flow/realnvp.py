@@ -66,12 +66,15 @@ def _couplings(shape: tuple[int, ...], scale: int, *, number: int, width: int, b
 
 
 def orders(shape: tuple[int, ...], couplings: int) -> Iterator[Tensor]:
-    """Which channels or coordinates pass (the first half) and which are steered: by each mask one way and the other."""
+    """Which channels or coordinates pass (the first half) and which are steered: by each mask one way and the other.
+
+    Of an odd number one more passes than is steered: three couplings then steer them all.
+    """
     channels = shape[0]
     for i in range(couplings):
         checkered = is_image(shape) and i < couplings // 2
         order = checkerboard(channels) if checkered else torch.arange(channels)
-        yield order.roll(channels // 2 * (i % 2))
+        yield order.roll(channels // 2 * i)
 
 
 def checkerboard(channels: int) -> Tensor:

@@ -56,7 +56,8 @@ class SplineFlow(Flow):
 def _couplings(shape: tuple[int, ...], scale: int, *, number: int, form: Form, width: int) -> list[Invertible]:
     passing, steered = halves(shape)
     layers: list[Invertible] = []
+    order = torch.arange(shape[0]).roll(steered[0])
     for _ in range(number):
-        layers += [ActNorm(shape), Linear1x1(shape)] if is_image(shape) else [Permute(torch.arange(shape[0]).roll(1))]
+        layers += [ActNorm(shape), Linear1x1(shape)] if is_image(shape) else [Permute(order)]
         layers.append(Coupling(residual(passing, steered[0] * form.numbers, width, 1), form))
     return layers

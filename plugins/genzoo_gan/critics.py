@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genzoo.nets import MLP, halvings, identity
-from genzoo_gan.layers import CriticBlock, Projection, Wrap, leaky_relu
+from genzoo.nets import MLP, Wrap, halvings, identity
+from genzoo_gan.layers import CriticBlock, Projection, leaky_relu
 
 
 def stages(shape: tuple[int, ...], patch: int, smallest: int) -> list[tuple[int, int]]:

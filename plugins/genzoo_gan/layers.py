@@ -1,13 +1,10 @@
 """What both players are made of: norms that are told of a class, residual blocks, the head that projects."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Wrap = Callable[[nn.Module], nn.Module]
-"""A wrapper around every weighted layer: the identity, or spectral normalisation."""
+from genzoo.nets import Wrap
 
 
 def leaky_relu() -> nn.Module:

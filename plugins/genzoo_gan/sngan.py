@@ -31,10 +31,14 @@ class SNGAN(Players):
         latent: Dimensions of z.
         width: Hidden units (points) or channels of the generator's largest stage (images).
         critic_width: The same of the critic.
-        lipschitz: What the critic's logits are multiplied by; its layers shrink too much for them to say anything.
+        lipschitz: What the logits of a normalised critic are multiplied by, 10 by default: its layers shrink too much
+            for them to say anything.
         spectral: Whether the critic is so normalised; without, it needs a penalty of its gradient.
         num_classes: Of the data.
         conditional: Whether it models p(x | class).
+
+    Raises:
+        ValueError: ``lipschitz`` of a critic that is not normalised; a conditional model of data without classes.
     """
 
     def __init__(
@@ -44,15 +48,17 @@ class SNGAN(Players):
         latent: PositiveInt | None = None,
         width: PositiveInt | None = None,
         critic_width: PositiveInt | None = None,
-        lipschitz: PositiveFloat = 10.0,
+        lipschitz: PositiveFloat | None = None,
         spectral: bool = True,
         num_classes: int | None = None,
         conditional: bool = False,
     ) -> None:
+        if lipschitz is not None and not spectral:
+            raise ValueError(f"lipschitz={lipschitz:g} is of a normalised critic: leave it out, or set spectral=true")
         told = known_classes(num_classes) if conditional else None
         picture = is_image(shape)
         latent, width = latent or (128 if picture else 8), width or _width(shape)
-        wrap, gain = (spectral_norm, lipschitz) if spectral else (identity, 1.0)
+        wrap, gain = (spectral_norm, lipschitz or 10.0) if spectral else (identity, 1.0)
         generator: nn.Module
         critic: nn.Module
         if picture:

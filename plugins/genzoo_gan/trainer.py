@@ -131,7 +131,11 @@ class Adversarial:
             raise InvalidOption(
                 f"adversarial: augment={list(self.augment)} is for images, these are points: leave it out"
             )
-        if not supports(model, (Judged,)):
+        judged = supports(model, (Judged,))
+        if judged and self.critic_width is not None:
+            told = f"adversarial: critic_width={self.critic_width} is of a critic that the trainer makes"
+            raise InvalidOption(f"{told}, this model has its own: set the model's option, or leave it out")
+        if not judged:
             self.owned.judge = OwnCritic(model, self.critic_width).to(batch.x.device)
             laid_out(self.owned.judge)
         judged_together = any(isinstance(m, _BatchNorm) for m in self._judge(model).critic.modules())

@@ -22,7 +22,8 @@ def square_distances(x: Tensor, y: Tensor) -> Tensor:
     """|x_i - y_j|^2, [n, m], of x [n, d] and y [m, d]; both are moved to the mean of y, which saves digits."""
     centre = y.detach().mean(0)
     x, y = x - centre, y - centre
-    return ((x**2).sum(1, keepdim=True) + (y**2).sum(1) - 2 * x @ y.T).clamp(min=0)
+    with torch.autocast(x.device.type, enabled=False):  # digits of bfloat16 would not survive the difference
+        return ((x**2).sum(1, keepdim=True) + (y**2).sum(1) - 2 * x @ y.T).clamp(min=0)
 
 
 @torch.no_grad()

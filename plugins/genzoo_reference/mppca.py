@@ -157,16 +157,17 @@ class MPPCA(nn.Module, Density, Decoder):
 
         By Woodbury's identity, (x - m)^T C^-1 (x - m) = (|x - m|^2 - y^T M^-1 y) / s^2.
         """
-        (count, d, q), variance = self.factors.shape, torch.exp(2 * self.log_stds)
-        square = ((x**2).sum(1, keepdim=True) + (self.means**2).sum(1) - 2 * x @ self.means.T).clamp(min=0)
-        offset = torch.einsum("kd,kdq->kq", self.means, self.factors)
-        y = (x @ self.factors.transpose(0, 1).reshape(d, count * q)).view(len(x), count, q) - offset
-        inner = self.factors.mT @ self.factors + variance[:, None, None] * torch.eye(q, device=x.device)
-        root = torch.linalg.cholesky(inner)
-        explained = torch.linalg.solve_triangular(root, y.permute(1, 2, 0), upper=False).square().sum(1).T
-        log_det = (d - q) * 2 * self.log_stds + 2 * root.diagonal(dim1=1, dim2=2).log().sum(1)
-        log_normal = -0.5 * ((square - explained) / variance + log_det + d * math.log(2 * math.pi))
-        return self.logits.log_softmax(0) + log_normal, square, y
+        with torch.autocast(x.device.type, enabled=False):  # digits of bfloat16 would not survive the differences
+            (count, d, q), variance = self.factors.shape, torch.exp(2 * self.log_stds)
+            square = ((x**2).sum(1, keepdim=True) + (self.means**2).sum(1) - 2 * x @ self.means.T).clamp(min=0)
+            offset = torch.einsum("kd,kdq->kq", self.means, self.factors)
+            y = (x @ self.factors.transpose(0, 1).reshape(d, count * q)).view(len(x), count, q) - offset
+            inner = self.factors.mT @ self.factors + variance[:, None, None] * torch.eye(q, device=x.device)
+            root = torch.linalg.cholesky(inner)
+            explained = torch.linalg.solve_triangular(root, y.permute(1, 2, 0), upper=False).square().sum(1).T
+            log_det = (d - q) * 2 * self.log_stds + 2 * root.diagonal(dim1=1, dim2=2).log().sum(1)
+            log_normal = -0.5 * ((square - explained) / variance + log_det + d * math.log(2 * math.pi))
+            return self.logits.log_softmax(0) + log_normal, square, y
 
     def _start(self, k: int, mean: Tensor, x: Tensor, spread: Tensor) -> None:
         """W = U (L - s^2)^(1/2), from the q largest eigenvalues L, s^2 the mean of the others; noise for what is not.

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
+from genzoo.processes import follow_the_first, of_all
 from genzoo.protocols import Batch
 from genzoo_reference.fitting import Fittable
 
@@ -18,7 +19,10 @@ UNKNOWN = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedForm:
-    """Each step looks at the training examples once and sets the parameters to what they say.
+    """Each step looks at as many examples as there are and sets the parameters to what they say.
+
+    The first look sees each once; later ones begin in the middle of an epoch, and may see some twice and as few not at
+    all. Several processes look at the same, and keep what the first makes of it.
 
     That is all of a Gaussian's fit, and one iteration of EM of a mixture's; ``1steps`` is budget enough for the former.
     Once a model calls itself fitted a step only tells the loss of a batch. So does the end of every other step: the
@@ -37,16 +41,18 @@ class ClosedForm:
         """One that leaves the parameters where they are."""
         return {"fit": SGD(model.parameters(), lr=0.0)}
 
-    def losses(self, model: Fittable, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
+    def losses(self, model: Any, batches: Iterator[Batch]) -> Iterator[tuple[str, Tensor]]:
         """One loss a step, per dimension: what the model makes small, of one more batch."""
         if not model.fitted:
-            model.fit(*gather(batches, self.num_examples or UNKNOWN))
+            model.fit(*look(batches, self.num_examples or UNKNOWN))
+            follow_the_first(model)
         batch = next(batches)
         yield "fit", model.misfit(batch.x, batch.y)
 
 
-def gather(batches: Iterator[Batch], n: int) -> tuple[Tensor, Tensor | None]:
-    """The next ``n`` examples [n, *shape] and their labels; the rest of the last batch is left out."""
+def look(batches: Iterator[Batch], n: int) -> tuple[Tensor, Tensor | None]:
+    """The next ``n`` examples [n, *shape] of all processes, and their labels; what is left of a batch is left out."""
+    batches = (Batch(of_all(batch.x), None if batch.y is None else of_all(batch.y)) for batch in batches)
     first = next(batches)
     x, count, labels = first.x.new_empty(n, *first.x.shape[1:]), 0, []
     for batch in _and_then(first, batches):
