@@ -130,10 +130,10 @@ def test_a_decoder_learns_from_the_kept_critic() -> None:
     game, model, direction = Adversarial(lr=1e-2, critic_lr=1e-2, r1=1.0, r1_every=1), Line(), torch.tensor([2.0, -1.0])
     optimizers = started(game, model)
     data = (Batch(torch.randn(64, 1) * direction) for _ in itertools.count())
-    for _ in range(300):
+    for _ in range(1200):
         step(game, model, optimizers, data)
     moments = torch.outer(model.slope, model.slope)
-    assert torch.allclose(moments, torch.outer(direction, direction), atol=0.6)
+    assert torch.allclose(moments, torch.outer(direction, direction), atol=0.4)
 
 
 def test_resuming_brings_back_the_kept_critic_and_the_rhythm_of_r1() -> None:

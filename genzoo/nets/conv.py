@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genzoo.images import is_image
-from genzoo.nets.mlp import MLP
+from genzoo.nets.mlp import MLP, FourierFeatures
 from genzoo.nets.norm import Normalise
 
 
@@ -89,14 +89,16 @@ def _block(fan_in: int, fan_out: int) -> list[nn.Module]:
 
 
 def encoder(shape: tuple[int, ...], out: int, width: int) -> nn.Module:
-    """Data [n, *shape] to [n, out]: convolutional for images, three hidden layers for points."""
+    """Data [n, *shape] to [n, out]: convolutional for images; for points three hidden layers that see waves of them."""
     if is_image(shape):
         return ConvEncoder(shape, out, width)
-    return MLP([shape[0], width, width, width, out])
+    waves = FourierFeatures(shape[0], bandwidth=2.0)
+    return nn.Sequential(waves, MLP([waves.out, width, width, width, out]))
 
 
 def decoder(fan_in: int, shape: tuple[int, ...], width: int) -> nn.Module:
-    """[n, fan_in] to data [n, *shape]: convolutional for images, three hidden layers for points."""
+    """[n, fan_in] to data [n, *shape]: convolutional for images; for points three hidden layers that see waves of z."""
     if is_image(shape):
         return ConvDecoder(fan_in, shape, width)
-    return MLP([fan_in, width, width, width, shape[0]])
+    waves = FourierFeatures(fan_in, bandwidth=1.0)
+    return nn.Sequential(waves, MLP([waves.out, width, width, width, shape[0]]))

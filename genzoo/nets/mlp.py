@@ -79,8 +79,9 @@ def embedded_time(t: Tensor, width: int) -> Tensor:
 class ResidualMLP(nn.Module):
     """A residual net for points, each block shifted by an embedding of t in [0, 1] and of the class.
 
-    x [n, d], t [n], labels [n] or None -> [n, outputs * d]. What a block and the last layer see is normalised, so that
-    the output is bounded: without it, a path that strays to where the net was never trained is thrown to infinity.
+    x [n, d], t [n], labels [n] or None -> [n, outputs * d]: a multiple of x, told by t, and a rest that is bounded, as
+    what its layers see is normalised. Without bounds, a path that strays to where the net was never trained is thrown
+    to infinity.
     """
 
     def __init__(
@@ -97,10 +98,14 @@ class ResidualMLP(nn.Module):
             for _ in range(num_blocks)
         )
         self.out = nn.Linear(width, outputs * dimension)
+        self.gain = nn.Linear(width, outputs * dimension)
+        nn.init.zeros_(self.gain.weight)
+        nn.init.zeros_(self.gain.bias)
+        self.outputs = outputs
 
     def forward(self, x: Tensor, t: Tensor, labels: Tensor | None = None) -> Tensor:
         shift = self.embed_t(embedded_time(t, self.width)) + self.embed_class(labels, x)
         h = self.embed_x(x)
         for block in self.blocks:
             h = h + block(F.layer_norm(h, (self.width,)) + shift)
-        return self.out(F.silu(F.layer_norm(h, (self.width,))))
+        return self.out(F.silu(F.layer_norm(h, (self.width,)))) + self.gain(shift) * x.repeat(1, self.outputs)

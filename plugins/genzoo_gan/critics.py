@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from genzoo.nets import MLP, Wrap, halvings, identity
+from genzoo.nets import MLP, FourierFeatures, Wrap, halvings, identity
 from genzoo_gan.layers import CriticBlock, Projection, leaky_relu
 
 
@@ -52,13 +52,19 @@ class ResidualCritic(nn.Module):
 
 
 class PointCritic(nn.Module):
-    """Three hidden layers, then the logits, scaled by ``gain``."""
+    """Three hidden layers, then the logits, scaled by ``gain``.
+
+    They see waves of x, which tell neighbouring modes apart; not where ``wrap`` bounds their weights, as waves are
+    steeper than x itself.
+    """
 
     def __init__(
         self, dimension: int, width: int, num_classes: int | None, *, wrap: Wrap = identity, gain: float = 1.0
     ) -> None:
         super().__init__()
-        self.trunk = nn.Sequential(MLP([dimension, width, width, width], wrap, leaky_relu), leaky_relu())
+        waves = FourierFeatures(dimension, bandwidth=2.0) if wrap is identity else None
+        layers = MLP([waves.out if waves else dimension, width, width, width], wrap, leaky_relu)
+        self.trunk = nn.Sequential(*([waves] if waves else []), layers, leaky_relu())
         self.head, self.gain = Projection(width, num_classes, wrap), gain
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genzoo.nets import MLP
+from genzoo.nets import MLP, FourierFeatures
 from genzoo_gan.critics import stages
 from genzoo_gan.layers import ClassBatchNorm, GeneratorBlock, Upsample
 
@@ -47,12 +47,13 @@ class ResidualGenerator(nn.Module):
 
 
 class PointGenerator(nn.Module):
-    """Three hidden layers, from z and the class one-hot."""
+    """Three hidden layers, from waves of z and of the class one-hot: without, it cannot tear z into modes."""
 
     def __init__(self, latent: int, dimension: int, width: int, num_classes: int | None) -> None:
         super().__init__()
         self.num_classes = num_classes
-        self.net = MLP([latent + (num_classes or 0), width, width, width, dimension])
+        waves = FourierFeatures(latent + (num_classes or 0), bandwidth=0.5)
+        self.net = nn.Sequential(waves, MLP([waves.out, width, width, width, dimension]))
 
     def forward(self, z: Tensor, labels: Tensor | None) -> Tensor:
         if labels is None or self.num_classes is None:
