@@ -41,6 +41,8 @@ from genzoo.capabilities import (
     as_noisy_score,
     check_labels,
     expand,
+    log_sigma_at,
+    log_sigmas,
     require,
     supports,
     takes_labels,
@@ -174,23 +176,16 @@ class SteeredNoise(Steered, NoisePredictor):
     def __init__(self, model: Any, classifier: Any, labels: Tensor, weight: float) -> None:
         super().__init__(model, classifier, labels, weight)
         self.betas = model.betas
-        log_abar = torch.log1p(-model.betas.detach().double()).cumsum(0)
-        self._log_sigmas = 0.5 * torch.expm1(-log_abar).log()  # sigma^2 = (1 - abar) / abar
+        self._log_sigmas = log_sigmas(model.betas)
 
     def predict(self, x_t: Tensor, timestep: Tensor) -> Tensor:
         """eps(x_t, t) - w sigma_t grad_x log p(y | x; sigma_t), [n, *shape]."""
         return self._model.predict(x_t, timestep) - self._noise(x_t, timestep)
 
     def _noise(self, x_t: Tensor, timestep: Tensor) -> Tensor:
-        sigma = self._sigma(timestep.to(x_t.device))
+        sigma = log_sigma_at(self._log_sigmas.to(x_t.device), timestep.to(x_t.device)).exp()
         scale = expand(sigma, x_t)
         return scale * self._pull(x_t * torch.sqrt(1 + scale**2), sigma)
-
-    def _sigma(self, timestep: Tensor) -> Tensor:
-        """Linear in log sigma between whole timesteps."""
-        table = self._log_sigmas.to(timestep.device)
-        low = timestep.long().clamp(0, len(table) - 1)
-        return torch.lerp(table[low], table[(low + 1).clamp(max=len(table) - 1)], timestep.double() - low).exp()
 
 
 class SteeredVariance(SteeredNoise, LearnedVariance):

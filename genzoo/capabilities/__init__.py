@@ -43,6 +43,7 @@ from genzoo.capabilities.kinds import (
     Score,
     Velocity,
 )
+from genzoo.capabilities.noise import log_sigma_at, log_sigmas
 
 __all__ = [
     "CAPABILITIES",
@@ -72,6 +73,8 @@ __all__ = [
     "expand",
     "known_classes",
     "labelled",
+    "log_sigma_at",
+    "log_sigmas",
     "offers",
     "require",
     "supports",

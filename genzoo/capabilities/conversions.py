@@ -9,6 +9,7 @@ from torch import Tensor
 from typing_extensions import get_protocol_members, is_protocol
 
 from genzoo.capabilities.kinds import CAPABILITIES, Denoiser, Density, Energy, NoisePredictor, NoisyScore, Score
+from genzoo.capabilities.noise import log_sigmas
 from genzoo.errors import MissingCapability
 
 
@@ -54,8 +55,7 @@ class _NoisePredictorAsNoisyScore(_View, NoisyScore):
 
     def __init__(self, model: Any) -> None:
         super().__init__(model)
-        log_abar = torch.log1p(-model.betas.detach().double()).cumsum(0)
-        self._log_sigmas = (0.5 * (torch.expm1(-log_abar)).log()).float()  # sigma^2 = (1 - abar) / abar
+        self._log_sigmas = log_sigmas(model.betas).float()
         self.sigma_min, self.sigma_max = self._log_sigmas[[0, -1]].exp().tolist()
 
     def noisy_score(self, x: Tensor, sigma: Tensor) -> Tensor:

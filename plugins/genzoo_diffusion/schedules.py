@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Tensor
 
+from genzoo.capabilities import log_sigma_at, log_sigmas
+
 
 def linear_betas(timesteps: int) -> Tensor:
     """beta_t from 1e-4 to 0.02 at T = 1000, rescaled with T; [T] float64. DDPM (Ho et al., 2020), section 4."""
@@ -24,19 +26,12 @@ def cosine_betas(timesteps: int) -> Tensor:
 BETAS = {"linear": linear_betas, "cosine": cosine_betas}
 
 
-def log_sigmas(betas: Tensor) -> Tensor:
-    """log sigma_t with sigma^2 = (1 - abar) / abar, [T] float64: the noise where the data are not scaled."""
-    return 0.5 * torch.expm1(-torch.log1p(-betas.double()).cumsum(0)).log()
-
-
 def signal_and_noise(betas: Tensor, timestep: Tensor) -> tuple[Tensor, Tensor]:
     """sqrt(abar_t) and sqrt(1 - abar_t), float64 of the shape of ``timestep``.
 
     Between whole timesteps log sigma is linear in t.
     """
-    table = log_sigmas(betas)
-    low = timestep.long().clamp(0, len(table) - 1)
-    log_sigma = torch.lerp(table[low], table[(low + 1).clamp(max=len(table) - 1)], timestep.double() - low)
+    log_sigma = log_sigma_at(log_sigmas(betas), timestep)
     return torch.sigmoid(-2 * log_sigma).sqrt(), torch.sigmoid(2 * log_sigma).sqrt()
 
 
