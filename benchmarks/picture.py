@@ -40,7 +40,18 @@ REST = {
     "realnvp": "RealNVP",
     "gaussian": "a Gaussian",
 }
+PLANE = {
+    "train-vs-test": "data",
+    "spline-flow": "spline flow",
+    "ebm": "energy",
+    "flow-matching": "flow matching",
+    "ddpm": "DDPM",
+    "vae": "VAE",
+    "dcgan": "GAN",
+}
+LAWS = ("8gaussians", "25gaussians", "rings", "moons", "checkerboard", "spirals")
 SHEETS = {
+    "points": tuple(Line(law, PLANE) for law in LAWS),
     "quickstart": (Line("digits", QUICK), Line("8gaussians", QUICK)),
     "fashion-mnist": (Line("fashion-mnist", REAL), Line("fashion-mnist", REST)),
 }

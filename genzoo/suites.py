@@ -98,10 +98,12 @@ class Paper(Checked):
 class SuiteRun(LoopSettings):
     """A row of a table: what to train, and every sampler to try on it.
 
-    A ``reference`` is shown beside the models and not ranked: it has nothing to keep to.
+    A ``reference`` is shown beside the models and not ranked: it has nothing to keep to. ``seeds`` are the suite's by
+    default.
     """
 
     model: str
+    seeds: list[Seed] | None = Field(default=None, min_length=1)
     set: dict[str, Any] = Field(default_factory=dict)
     trainer: str | None = None
     trainer_set: dict[str, Any] = Field(default_factory=dict)
@@ -219,7 +221,10 @@ def expand(suite: Suite) -> list[list[Plan]]:
     Raises:
         InvalidConfig: a run without a budget of its own, its table's or its suite's.
     """
-    return [[_plan(suite, table, run, seed) for run in table.runs for seed in suite.seeds] for table in suite.tables]
+    return [
+        [_plan(suite, table, run, seed) for run in table.runs for seed in run.seeds or suite.seeds]
+        for table in suite.tables
+    ]
 
 
 def _plan(suite: Suite, table: Table, run: SuiteRun, seed: int) -> Plan:

@@ -84,6 +84,15 @@ def test_every_run_is_planned_once_a_seed(path: Path) -> None:
     assert [plan.train.seed for plan in points] == [0, 1]
 
 
+def test_a_run_may_have_seeds_of_its_own(path: Path) -> None:
+    path.write_text(
+        "name: a\nbudget: 5steps\ntables: [{data: digits, runs: [{model: vae, seeds: [3, 4]}, {model: ddpm}]}]"
+    )
+    (plans,) = expand(load_suite(path))
+    assert [(plan.train.model, plan.train.seed) for plan in plans] == [("vae", 3), ("vae", 4), ("ddpm", 0)]
+    assert [plan.samples[0].seed for plan in plans] == [3, 4, 0]
+
+
 def test_one_training_is_sampled_in_several_ways(path: Path) -> None:
     (_, ddpm, vae, _), _ = expand(load_suite(path))
     assert ddpm.samples == [
