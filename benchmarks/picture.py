@@ -89,7 +89,7 @@ def sheet(suite: str) -> Image.Image:
 def main(suites: list[str]) -> None:
     """Compose and write the pictures."""
     for suite in suites or SHEETS:
-        sheet(suite).save(ROOT / "docs" / f"{suite}.png", optimize=True)
+        sheet(suite).quantize(64).save(ROOT / "docs" / f"{suite}.png", optimize=True)
 
 
 if __name__ == "__main__":
