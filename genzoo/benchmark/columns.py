@@ -131,11 +131,23 @@ def divergence(record: Record) -> Reading:
 
 
 def likelihood(record: Record) -> Reading:
-    """The first likelihood, which is the headline."""
-    if not record.likelihood:
+    """The first likelihood, which is the headline; nothing where it is not known."""
+    if not record.likelihood or ends_apart(record):
         return NOTHING
     found = record.likelihood[0]
     return Reading(found.value, found.se, kind=found.kind, mark=kind_mark(found.kind), note=found.reason or "")
+
+
+def ends_apart(record: Record) -> float:
+    """How far the ends of annealed importance sampling lie apart, where the headline is one of them; 0 where they meet.
+
+    They bracket log Z only where they meet, within 3 errors or 0.1.
+    """
+    ends = [found for end in ("forward", "reverse") for found in record.likelihood if f"(AIS, {end}" in found.kind]
+    if len(ends) != 2 or record.likelihood[0] not in ends or any(end.value is None for end in ends):
+        return 0.0
+    low, high = sorted(end.value or 0.0 for end in ends)
+    return high - low if high - low > max(0.1, 3 * math.hypot(*(end.se or 0.0 for end in ends))) else 0.0
 
 
 def kind_mark(kind: str) -> str:

@@ -1,11 +1,10 @@
 """What is told around a table: what its numbers rest on, warnings, failed seeds, times of different machines."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from genzoo.benchmark.apart import regime
-from genzoo.benchmark.columns import TIMES, TRAINING_IMAGES, Column
+from genzoo.benchmark.columns import TIMES, TRAINING_IMAGES, Column, ends_apart
 from genzoo.benchmark.labels import listed, plain
 from genzoo.benchmark.seeds import Trials
 from genzoo.evaluation.record import Record
@@ -104,12 +103,8 @@ def _not_finite(record: Record) -> tuple[str, ...]:
 
 
 def _ends_apart(record: Record) -> tuple[str, ...]:
-    """Annealed importance sampling brackets log Z only where its two ends meet, within 3 standard errors or 0.1."""
-    ends = [found for end in ("forward", "reverse") for found in record.likelihood if f"(AIS, {end}" in found.kind]
-    if len(ends) != 2 or any(end.value is None for end in ends):
+    apart = ends_apart(record)
+    if not apart:
         return ()
-    (low, high), unit = sorted(end.value or 0.0 for end in ends), ends[0].unit
-    if high - low <= max(0.1, 3 * math.hypot(*(end.se or 0.0 for end in ends))):
-        return ()
-    told = f"the two ends of annealed importance sampling lie {high - low:,.2f} {unit} apart"
+    told = f"the two ends of annealed importance sampling lie {apart:,.2f} {record.likelihood[0].unit} apart"
     return (f"{told}: the normaliser, and so the likelihood, is not known",)
