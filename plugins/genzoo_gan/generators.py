@@ -47,7 +47,7 @@ class ResidualGenerator(nn.Module):
 
 
 class PointGenerator(nn.Module):
-    """Three hidden layers, from waves of z and of the class one-hot: without, it cannot tear z into modes."""
+    """Three hidden layers, from waves of z and of the class one-hot: without, it bends too little between modes."""
 
     def __init__(self, latent: int, dimension: int, width: int, num_classes: int | None) -> None:
         super().__init__()
